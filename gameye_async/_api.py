@@ -1,0 +1,232 @@
+"""The operations of the Session API, each a function that builds its `Request`.
+
+They are those of the vendor's OpenAPI description; each docstring names the `operationId`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from attrs import frozen
+
+from gameye_async import _codec
+from gameye_async._exchange import (
+    CONFLICT,
+    MIB,
+    Answered,
+    Repeat,
+    Request,
+    answered_anything,
+    answered_json,
+    server_time,
+)
+from gameye_async.errors import ConfigurationError
+from gameye_async.models import LaunchRequest, Location, Roster, SessionDetails, SessionSummary
+
+_NOT_FOUND = 404
+
+
+def launch(request: LaunchRequest, location: str) -> Request[_codec.LaunchAnswer]:
+    """`session-run`: allocate a session in one location."""
+    body = _codec.launch_body(request, location)
+    return Request("launch", "POST", "/session", "/session", _launched, body, Repeat.UNSENT)
+
+
+def describe(session_id: str) -> Request[SessionDetails]:
+    """`describe-session`: one session by id."""
+    target = f"/session/{segment(session_id, 'session id')}"
+    return Request("describe", "GET", target, "/session/{id}", _described)
+
+
+@frozen
+class Sighting:
+    """A session that was seen, and the API's clock then; None when the answer did not say."""
+
+    details: SessionDetails
+    server_time: datetime | None
+
+
+def look(session_id: str) -> Request[Sighting]:
+    """`describe-session`, with what it takes to tell whose session it is."""
+    target = f"/session/{segment(session_id, 'session id')}"
+    return Request("describe", "GET", target, "/session/{id}", _sighted)
+
+
+def list_sessions(
+    *,
+    location: str | None = None,
+    image: str | None = None,
+    version: str | None = None,
+    host: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    players_below: int | None = None,
+    players_above: int | None = None,
+    include_ended: bool = False,
+) -> Request[list[SessionSummary]]:
+    """`session-list`: all sessions that match; the API knows no pages and no order."""
+    query = {
+        "location": location,
+        "image": image,
+        "tag": version,
+        "host": host,
+        "playerCount[lt]": players_below,
+        "playerCount[gt]": players_above,
+        "all": "true" if include_ended else None,
+    } | {f"filter[{name}]": value for name, value in (labels or {}).items()}
+    return Request("list_sessions", "GET", _query("/session", query), "/session", _listed, limit=8 * MIB)
+
+
+def stop(session_id: str) -> Request[bool]:
+    """`session-stop`: True when it was stopped now, False when it was already over (409)."""
+    target = f"/session/{segment(session_id, 'session id')}"
+    return Request("stop", "DELETE", target, "/session/{id}", _stopped, accepts=(CONFLICT,))
+
+
+def join(session_id: str, players: Iterable[str]) -> Request[Roster]:
+    """`join-session`: register players; joining twice changes nothing."""
+    return _roster("join", "PUT", session_id, players)
+
+
+def leave(session_id: str, players: Iterable[str]) -> Request[Roster]:
+    """`leave-session`: take players out.
+
+    A DELETE with a body. The description allows only `players` in it; the service answers 404 unless
+    `session` is there too.
+    """
+    return _roster("leave", "DELETE", session_id, players)
+
+
+def _roster(operation: str, method: str, session_id: str, players: Iterable[str]) -> Request[Roster]:
+    segment(session_id, "session id")
+    names = [players] if isinstance(players, str) else list(players)
+    if not all(isinstance(name, str) and name for name in names):
+        raise ConfigurationError("player ids must be texts that are not empty")
+    path = f"/session/player/{operation}"
+    return Request(
+        operation,
+        method,
+        path,
+        path,
+        lambda answered: _codec.roster(session_id, answered_json(answered)),
+        _codec.dumps({"session": session_id, "players": names}),
+    )
+
+
+def available_locations(image: str) -> Request[list[Location]]:
+    """`get-available-locations`: where an image can be hosted now."""
+    target = f"/available-location/{segment(image, 'image')}"
+    return Request("available_locations", "GET", target, "/available-location/{image}", _located)
+
+
+def tag_exists(location: str, image: str, version: str) -> Request[bool]:
+    """`tag-exists`: an unknown tag is answered by 200 with false, or by 404, depending on the platform."""
+    target = "/".join(
+        ("/tag", segment(location, "location"), segment(image, "image"), segment(version, "version"))
+    )
+    return Request(
+        "tag_exists", "GET", target, "/tag/{region}/{image}/{version}", _tagged, accepts=(_NOT_FOUND,)
+    )
+
+
+def regions() -> Request[list[str]]:
+    """`list-regions`: the names of all regions."""
+    return Request("regions", "GET", "/region", "/region", _named)
+
+
+def health() -> Request[Any]:
+    """`GET /health`: in no description; text or JSON as it comes."""
+    return Request("health", "GET", "/health", "/health", answered_anything)
+
+
+def metrics() -> Request[Any]:
+    """`GET /metrics`: only in the older documentation; text or JSON as it comes."""
+    return Request("metrics", "GET", "/metrics", "/metrics", answered_anything, limit=8 * MIB)
+
+
+def other(
+    method: str, path: str, *, json: object = None, query: Mapping[str, str | int | None] | None = None
+) -> Request[Any]:
+    """Any other operation of the API.
+
+    Raises:
+        ConfigurationError: The path could leave the API's origin, or the body is not JSON.
+    """
+    verb = method.upper()
+    if not verb.isalpha() or not verb.isascii():
+        raise ConfigurationError(f"{method!r} is not an HTTP method")
+    if not path.startswith("/") or path.startswith("//") or _CONTROL.search(path):
+        raise ConfigurationError("the path must start with one slash and hold no control characters")
+    if any(part in {".", ".."} for part in path.split("/")) or "#" in path or "?" in path:
+        raise ConfigurationError("the path must have no dot segments, query or fragment; pass query=...")
+    try:
+        body = None if json is None else _codec.dumps(json)
+    except (TypeError, ValueError):
+        raise ConfigurationError("json= cannot be written as JSON") from None
+    return Request(
+        "request",
+        verb,
+        _query(quote(path, safe="/%"), query or {}),
+        path,
+        answered_anything,
+        body,
+        Repeat.ALWAYS if verb in {"GET", "HEAD", "PUT", "DELETE"} else Repeat.UNSENT,
+        limit=8 * MIB,
+    )
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_MAX_SEGMENT = 255
+
+
+def segment(value: str, name: str) -> str:
+    """A value as exactly one percent-encoded path segment.
+
+    Raises:
+        ConfigurationError: It is empty, `.`, `..`, over 255 bytes, or holds control characters.
+    """
+    if not isinstance(value, str) or not value or value in {".", ".."} or _CONTROL.search(value):
+        raise ConfigurationError(
+            f"the {name} must be text other than '.' and '..' without control characters"
+        )
+    if len(value.encode()) > _MAX_SEGMENT:
+        raise ConfigurationError(f"the {name} must be at most {_MAX_SEGMENT} bytes")
+    return quote(value, safe="")
+
+
+def _query(path: str, query: Mapping[str, str | int | None]) -> str:
+    text = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{path}?{text}" if text else path
+
+
+def _launched(answered: Answered) -> _codec.LaunchAnswer:
+    return _codec.structure(answered_json(answered), _codec.LaunchAnswer)
+
+
+def _described(answered: Answered) -> SessionDetails:
+    return _codec.details(answered_json(answered))
+
+
+def _sighted(answered: Answered) -> Sighting:
+    return Sighting(_described(answered), server_time(answered.headers))
+
+
+def _listed(answered: Answered) -> list[SessionSummary]:
+    return _codec.summaries(answered_json(answered))
+
+
+def _stopped(answered: Answered) -> bool:
+    return answered.status != CONFLICT
+
+
+def _located(answered: Answered) -> list[Location]:
+    return _codec.member(answered_json(answered), "locations", list[Location])
+
+
+def _tagged(answered: Answered) -> bool:
+    return answered.status != _NOT_FOUND and _codec.member(answered_json(answered), "exists", bool)
+
+
+def _named(answered: Answered) -> list[str]:
+    return _codec.member(answered_json(answered), "regions", list[str])

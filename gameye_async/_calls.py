@@ -1,0 +1,174 @@
+"""Calls to the API: attempts through a bounded lane, repeated where that is safe, within a deadline."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import define, field, frozen
+
+from gameye_async import _policy
+from gameye_async._exchange import Answered, NotSent, Outcome, Request, Unknown, interpret
+from gameye_async._limiter import Lane
+from gameye_async._stats import Counters
+from gameye_async._sweeper import Sweeper
+from gameye_async.errors import (
+    ApiError,
+    Attempt,
+    DeadlineExceededError,
+    GameyeError,
+    NoAnswerError,
+    NotSentError,
+)
+from gameye_async.settings import Credential, RetryPolicy, Timeouts, Token
+
+if TYPE_CHECKING:
+    from gameye_async._transport import Transport
+
+T = TypeVar("T")
+
+
+@frozen
+class Options:
+    """What `with_options` changes."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@define(eq=False)
+class Caller:
+    """What all calls of one client share.
+
+    Attributes:
+        transport: Sends one attempt.
+        token: The secret each attempt carries.
+        sweeper: Ends what takes too long.
+        launches: Places for launches, as many as the pool may have connections for them.
+        control: Places for everything else, so that a stop never waits behind a burst of launches.
+        budget: Pays for retries.
+        latch: Holds back calls with a token that the API refuses.
+        counters: Counts what happens.
+        rng: Draws the jitter.
+        clock: The event loop's time, in seconds.
+    """
+
+    transport: "Transport"
+    token: Token
+    sweeper: Sweeper
+    launches: Lane
+    control: Lane
+    budget: _policy.RetryBudget
+    latch: _policy.AuthLatch
+    counters: Counters
+    rng: Random
+    clock: Callable[[], float]
+
+    async def call(self, request: Request[T], options: Options, deadline: float | None = None) -> T:
+        """Send a request until it is answered for good.
+
+        Args:
+            request: What to send.
+            options: Settings of the call.
+            deadline: Seconds for the whole call; `options.timeouts.deadline` when None.
+
+        Raises:
+            GameyeError: What the last attempt came to, or that the deadline passed.
+        """
+        seconds = options.timeouts.deadline if deadline is None else deadline
+        until = self.clock() + seconds
+        tried: list[Attempt] = []
+        while True:
+            result = await self._attempt(request, options, until, tried)
+            if not isinstance(result, GameyeError):
+                if len(tried) == 1:
+                    self.budget.earn()
+                return result
+            error = result
+            cost = _policy.retry_cost(options.retry, request, error, len(tried))
+            delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
+            if cost is not None and self.clock() + delay >= until:
+                error = DeadlineExceededError(
+                    f"{request.method} {request.template} was not done within {seconds:g} s; "
+                    f"last: {error.message}"
+                )
+                cost = None
+            if cost is None or not self.budget.spend(cost):
+                error.attempts = tuple(tried)
+                self.counters.failed[type(error).__name__] += 1
+                raise error from None
+            self.counters.retried += 1
+            await asyncio.sleep(delay)
+
+    async def once(self, request: Request[T], options: Options) -> T | GameyeError:
+        """Send a request once, outside any deadline or budget, for the client's own housekeeping."""
+        try:
+            return await self._attempt(request, options, self.clock() + options.timeouts.attempt, [])
+        except GameyeError as error:
+            return error
+
+    async def credential(self) -> Credential:
+        """The header to send now.
+
+        Raises:
+            AuthenticationError: The API refused this token a moment ago.
+            ConfigurationError: The token callable gave something that cannot be a token.
+        """
+        credential = await self.token.credential()
+        refusal = self.latch.refusal(credential, self.clock())
+        if refusal is not None:
+            raise refusal
+        return credential
+
+    def judge(self, request: Request[T], outcome: Outcome, credential: Credential) -> T | GameyeError:
+        """What an attempt came to: the model of its answer, or the error it means."""
+        match outcome:
+            case NotSent():
+                return NotSentError(f"{request.method} {request.template}: {outcome.reason}.")
+            case Unknown():
+                return NoAnswerError(
+                    f"{request.method} {request.template}: {outcome.reason}.", timed_out=outcome.timed_out
+                )
+            case Answered():
+                result = _interpreted(request, outcome)
+                self.latch.answered(credential, result, self.clock())
+                return result
+
+    async def _attempt(
+        self, request: Request[T], options: Options, until: float, tried: list[Attempt]
+    ) -> T | GameyeError:
+        credential = await self.credential()
+        with self.sweeper.until(until) as limit:
+            await self.control.enter()
+        if limit.expired:
+            return NotSentError(f"{request.method} {request.template}: no place was free in time.")
+        started = self.clock()
+        try:
+            outcome = await self.transport.attempt(
+                request, credential, min(until, started + options.timeouts.attempt), options.headers
+            )
+        finally:
+            self.control.leave()
+        result = self.judge(request, outcome, credential)
+        tried.append(record(outcome, result, self.clock() - started))
+        return result
+
+
+def _interpreted(request: Request[T], answered: Answered) -> T | GameyeError:
+    try:
+        return interpret(request, answered)
+    except GameyeError as error:
+        return error
+
+
+def record(outcome: Outcome, result: object, elapsed: float, location: str | None = None) -> Attempt:
+    """One attempt, for the errors and the session that tell of it."""
+    match outcome:
+        case Answered():
+            identifier = result.identifier if isinstance(result, ApiError) else None
+            return Attempt(location, "answered", outcome.status, identifier or None, elapsed)
+        case NotSent():
+            return Attempt(location, "not sent", None, None, elapsed, outcome.reason)
+        case Unknown():
+            return Attempt(location, "sent", None, None, elapsed, outcome.reason)

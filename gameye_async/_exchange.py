@@ -1,0 +1,202 @@
+"""One HTTP exchange without I/O: the request, what can come of it, and how an answer is read."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any, Generic, TypeVar, cast
+
+from attrs import define, field, frozen
+
+from gameye_async import _codec
+from gameye_async.errors import (
+    ApiError,
+    BadAnswerError,
+    SessionIdConflictError,
+    Violation,
+    api_error_class,
+)
+
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+CONFLICT = 409
+
+
+@define
+class Answered:
+    """An answer came back; `fault` says why its body cannot be used, if so."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    fault: str = ""
+
+
+@frozen
+class NotSent:
+    """Nothing reached the API."""
+
+    reason: str
+
+
+@frozen
+class Unknown:
+    """The request went out, or may have, and no answer came back.
+
+    Attributes:
+        reason: What happened.
+        timed_out: Whether we gave up waiting, so that the API may still be at it.
+    """
+
+    reason: str
+    timed_out: bool = False
+
+
+Outcome = Answered | NotSent | Unknown
+
+
+class Repeat(Enum):
+    """When a call that failed may be sent again."""
+
+    ALWAYS = "reads, and writes that change nothing when they are done twice"
+    UNSENT = "only when it certainly did not reach the API"
+
+
+@frozen
+class Request(Generic[T]):
+    """One HTTP request of the API, and how to read its answer.
+
+    Attributes:
+        operation: Name of the client's method, for statistics and errors.
+        method: HTTP method.
+        target: Path and query, percent-encoded.
+        template: Path with placeholders, which is safe to log.
+        parse: Reads a successful answer.
+        body: JSON text; not in repr, because it may hold env.
+        repeat: When it may be sent again.
+        limit: Most bytes that are read of the answer's body.
+        accepts: Error statuses that `parse` understands.
+    """
+
+    operation: str
+    method: str
+    target: str
+    template: str
+    parse: Callable[[Answered], T]
+    body: bytes | None = field(default=None, repr=False)
+    repeat: Repeat = Repeat.ALWAYS
+    limit: int = MIB
+    accepts: Collection[int] = ()
+
+
+def interpret(request: Request[T], answered: Answered) -> T:
+    """The model that an answer holds.
+
+    Raises:
+        ApiError: The subclass of its error status.
+        BadAnswerError: It is a redirect, or not what the API promises.
+    """
+    status = answered.status
+    if 300 <= status < 400:  # noqa: PLR2004  -- 3xx
+        raise BadAnswerError(
+            f"{status}: the API redirected {request.method} {request.template}, which it never does; "
+            "check the base URL",
+            status=status,
+        )
+    if status >= 400 and status not in request.accepts:  # noqa: PLR2004  -- 4xx and 5xx
+        raise _api_error(request, answered)
+    try:
+        return request.parse(answered)
+    except BadAnswerError as error:
+        error.status = status
+        raise
+
+
+def _api_error(request: Request[Any], answered: Answered) -> ApiError:
+    envelope = _envelope(answered.body)
+    kind = api_error_class(answered.status)
+    if answered.status == CONFLICT and request.operation == "launch":
+        kind = SessionIdConflictError
+    return kind(
+        clip(envelope.get("message")) or f"{request.method} {request.template} failed",
+        status=answered.status,
+        code=clip(envelope.get("code")),
+        details=clip(envelope.get("details")),
+        path=request.template,
+        identifier=clip(envelope.get("identifier")),
+        timestamp=clip(envelope.get("timestamp")),
+        retry_after=_retry_after(answered.headers),
+        violations=tuple(
+            Violation(clip(entry.get("field")), clip(entry.get("description")))
+            for entry in _objects(envelope.get("violations"))
+        ),
+    )
+
+
+def _envelope(body: bytes) -> dict[str, Any]:
+    """The error envelope, read leniently; empty when the body is none (a proxy's HTML page, say)."""
+    try:
+        payload: Any = _codec.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    entries = cast("list[Any]", value) if isinstance(value, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+# C0 and C1 controls, line and paragraph separators, bidirectional overrides, lone surrogates.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+_CLIP = 512
+
+
+def clip(value: object) -> str:
+    """Text of an answer for an error message: one line, no control characters, at most 512 characters."""
+    text = "" if value is None else str(value)
+    return _UNPRINTABLE.sub(" ", text[:_CLIP])
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of `Retry-After`; its date form is read against the answer's own `Date`."""
+    text = headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    until, now = _http_date(text), server_time(headers)
+    return max((until - now).total_seconds(), 0.0) if until and now else None
+
+
+def server_time(headers: Mapping[str, str]) -> datetime | None:
+    """The API's clock when it answered, None when it did not say."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
+
+
+def answered_json(answered: Answered) -> Any:
+    """The decoded body of an answer that must be JSON."""
+    if answered.fault:
+        raise BadAnswerError(f"{answered.status}: {answered.fault}")
+    try:
+        return _codec.loads(answered.body)
+    except ValueError:
+        start = clip(answered.body[:60].decode(errors="replace"))
+        raise BadAnswerError(f"{answered.status}: the answer is not JSON; it starts with {start!r}") from None
+
+
+def answered_anything(answered: Answered) -> Any:
+    """The decoded body where it is JSON, its text where it is not, None where it is empty."""
+    if answered.fault:
+        raise BadAnswerError(f"{answered.status}: {answered.fault}")
+    try:
+        return _codec.loads(answered.body) if answered.body else None
+    except ValueError:
+        return answered.body.decode(errors="replace")

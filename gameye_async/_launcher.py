@@ -1,0 +1,177 @@
+"""All launches of a client: what they share, who waits for which, and what happens when nobody does."""
+
+import asyncio
+
+from attrs import define, field
+
+from gameye_async import _api
+from gameye_async._calls import Caller, Options
+from gameye_async._launch import Launch, OnAbandon
+from gameye_async._limiter import Pace
+from gameye_async._pacing import Blame, LocationGates
+from gameye_async._supervisor import Supervisor
+from gameye_async.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    GameyeError,
+    NoAnswerError,
+    NotFoundError,
+    NotSentError,
+    ServerError,
+    StopUnconfirmedError,
+)
+from gameye_async.models import LaunchRequest, Session
+
+# How many of the sessions it launched a client knows, to tell "over already" from "never was".
+_REMEMBERED = 4096
+
+
+@define(eq=False)
+class _Flight:
+    launch: Launch
+    task: asyncio.Task[Session]
+    callers: int = 0
+
+
+@define(eq=False)
+class Launcher:
+    """Starts launches and hands out their sessions.
+
+    Attributes:
+        caller: What all calls share.
+        supervisor: Owns the tasks that launch, and stops what is abandoned.
+        gates: Which locations are worth asking.
+        pace: How fast.
+        closing: Whether the client is being closed.
+    """
+
+    caller: Caller
+    supervisor: Supervisor
+    gates: LocationGates
+    pace: Pace
+    closing: bool = field(default=False, init=False)
+    _flights: dict[str, _Flight] = field(factory=dict[str, _Flight], init=False)
+    _delivered: dict[str, None] = field(factory=dict[str, None], init=False)
+
+    async def launch(
+        self,
+        request: LaunchRequest,
+        options: Options,
+        *,
+        deadline: float,
+        idempotent: bool,
+        on_abandon: OnAbandon,
+    ) -> Session:
+        """Launch, or join the launch of the same request that is under way.
+
+        The launch runs in a task of its own, because cancelling a POST would turn an outcome that can
+        be known into one that cannot: the caller is let go at once, and the attempt in flight is finished.
+
+        Args:
+            request: What to launch.
+            options: Settings of the call.
+            deadline: Seconds to wait.
+            idempotent: Whether to take over a session of the same id and parameters.
+            on_abandon: What becomes of the session when nobody waits for it any more.
+
+        Raises:
+            GameyeError: There is no session, or (`LaunchOutcomeUnknownError`) nobody can say.
+        """
+        until = self.caller.clock() + deadline
+        flight = self._join(request, until, idempotent=idempotent) or self._start(
+            Launch(self, request, options, until, idempotent, on_abandon)
+        )
+        delivered = False
+        flight.callers += 1
+        try:
+            with self.caller.sweeper.until(until):
+                session = await asyncio.shield(flight.task)
+                delivered = True
+                self._remember(session)
+                return session
+            error = flight.launch.overdue()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not flight.task.cancelled() or (task is not None and task.cancelling()):
+                raise
+            # Not this caller was cancelled: the client was closed, and its launches ended.
+            error = flight.launch.closed()
+        except GameyeError as failure:
+            error = failure
+        finally:
+            flight.callers -= 1
+            if not delivered and not flight.callers:
+                flight.launch.abandon(flight.task)
+        self.caller.counters.failed[type(error).__name__] += 1
+        raise error from None
+
+    async def stop(self, session_id: str, options: Options) -> bool:
+        """Stop a session; a stop that was begun is finished whoever goes.
+
+        Raises:
+            StopUnconfirmedError: No answer came; it is stopped in the background.
+        """
+        request = _api.stop(session_id)
+        try:
+            return await asyncio.shield(self.supervisor.spawn(self.caller.call(request, options)))
+        except NotFoundError as error:
+            # Gone because an attempt of ours that was not answered has stopped it.
+            if any(attempt.phase == "sent" for attempt in error.attempts):
+                return True
+            if session_id in self._delivered:
+                return False
+            raise
+        except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
+            self.supervisor.stop_later(session_id, options)
+            raise StopUnconfirmedError(
+                f"the stop of session {session_id} was not confirmed: {error.message}",
+                session_id=session_id,
+                attempts=error.attempts,
+            ) from None
+
+    def accepted(self, location: str, *, first: bool) -> None:
+        """A launch was accepted, at its first attempt or a later one."""
+        self.gates.accepted(location)
+        self.pace.rate.accepted(self.caller.clock())
+        if first:
+            self.caller.budget.earn()
+
+    def refused(self, location: str, sent: float) -> Blame:
+        """A launch sent at `sent` was refused for now: who is to blame, and how fast to go on."""
+        now = self.caller.clock()
+        blame = self.gates.refused(location, now)
+        if blame is not Blame.LOCATION:
+            self.pace.rate.refused(now, sent)
+        return blame
+
+    def _remember(self, session: Session) -> None:
+        self.caller.counters.count(session)
+        self._delivered[session.id] = None
+        if len(self._delivered) > _REMEMBERED:
+            del self._delivered[next(iter(self._delivered))]
+
+    def close(self) -> None:
+        """End the launches that have no attempt in flight, and start no more attempts."""
+        self.closing = True
+        for flight in list(self._flights.values()):
+            flight.launch.close(flight.task)
+
+    def _join(self, request: LaunchRequest, until: float, *, idempotent: bool) -> _Flight | None:
+        flight = self._flights.get(request.id)
+        if flight is None:
+            if self.supervisor.is_reaping(request.id):
+                raise ConfigurationError(
+                    f"session {request.id} was abandoned and is being stopped; launch again with a new id"
+                )
+            return None
+        if not idempotent or flight.launch.request != request or flight.launch.on_abandon == "stop":
+            raise ConfigurationError(f"a launch with the id {request.id} is under way in this client already")
+        flight.launch.deadline = max(flight.launch.deadline, until)
+        flight.launch.abandoned = False
+        return flight
+
+    def _start(self, launch: Launch) -> _Flight:
+        task = self.supervisor.spawn(launch.run())
+        flight = self._flights[launch.request.id] = _Flight(launch, task)
+        task.add_done_callback(lambda _: self._flights.pop(launch.request.id))
+        return flight

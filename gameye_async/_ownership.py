@@ -1,0 +1,60 @@
+"""Whether a session that was found under a launch's id is its own, so that nobody else's is touched."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from enum import Enum
+
+from gameye_async._api import Sighting
+from gameye_async.models import GeneratedId, LaunchRequest
+
+# `Date` has whole seconds, `created` milliseconds; both are the API's own clocks.
+_SKEW = timedelta(seconds=2)
+
+
+class Ownership(Enum):
+    """Whose session it is."""
+
+    OURS = "ours"
+    FOREIGN = "somebody else's"
+    UNPROVEN = "not provably ours"
+
+
+def ownership(
+    request: LaunchRequest,
+    sighting: Sighting,
+    *,
+    locations: Collection[str],
+    since_first_sent: float,
+    idempotent: bool,
+) -> Ownership:
+    """Whose session was found under a launch's id.
+
+    Args:
+        request: What was to be launched.
+        sighting: What was found.
+        locations: Where it may have been launched.
+        since_first_sent: Seconds between the first attempt and the sighting.
+        idempotent: Whether anyone who holds the id serves the same intent.
+    """
+    if _contradiction(request, sighting, locations):
+        return Ownership.FOREIGN
+    if idempotent or isinstance(request.id, GeneratedId):
+        return Ownership.OURS
+    if sighting.server_time is None:
+        return Ownership.UNPROVEN
+    first_sent = sighting.server_time - timedelta(seconds=since_first_sent)
+    # An older one may still be ours: a warm pool starts its sessions before they are claimed.
+    return Ownership.OURS if sighting.details.created >= first_sent - _SKEW else Ownership.UNPROVEN
+
+
+def _contradiction(request: LaunchRequest, sighting: Sighting, locations: Collection[str]) -> bool:
+    details = sighting.details
+    if details.image != request.image or details.location not in locations:
+        return True
+    kept = request.labels.keys() & details.labels.keys()
+    if request.labels and not kept:
+        # A warm pool ignores labels and version, so that their absence says nothing.
+        return False
+    return any(request.labels[name] != details.labels[name] for name in kept) or (
+        request.version is not None and details.version not in (None, request.version)
+    )

@@ -1,0 +1,161 @@
+"""The client's background tasks: launches under way, and the stopping of sessions nobody waits for."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+
+from gameye_async import _api, _policy
+from gameye_async._api import Sighting
+from gameye_async._calls import Caller, Options
+from gameye_async._ownership import Ownership
+from gameye_async.errors import GameyeError, NotFoundError
+from gameye_async.models import OrphanRecord
+
+T = TypeVar("T")
+
+_log = logging.getLogger("gameye_async")
+
+# How long the reaper keeps at one session before it reports it (seconds).
+_GIVE_UP = 300.0
+
+
+@frozen
+class Abandoned:
+    """A launch whose session nobody waits for any more.
+
+    Attributes:
+        session_id: Its id.
+        sent: Loop time at which it was last sent, or may have been.
+        owner: Tells whose session was found under the id.
+        options: Settings of the call.
+    """
+
+    session_id: str
+    sent: float
+    owner: Callable[[Sighting], Ownership]
+    options: Options
+
+
+@define(eq=False)
+class Supervisor:
+    """Owns every task that outlives the call it was made for.
+
+    Attributes:
+        caller: Sends the describes and stops.
+        on_orphan: Called with each session that could not be settled.
+    """
+
+    caller: Caller
+    on_orphan: Callable[[OrphanRecord], object] | None
+    # A dict for its order: a set of tasks is walked by address, and a simulation could not be replayed.
+    _tasks: dict[asyncio.Task[Any], None] = field(factory=dict[asyncio.Task[Any], None], init=False)
+    _reaping: set[str] = field(factory=set[str], init=False)
+
+    def spawn(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
+        """Run work in a task of its own that `drain` waits for."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    def reap(self, abandoned: Abandoned) -> None:
+        """Stop the session of an abandoned launch in the background, if there is one and it is ours."""
+        self._reaping.add(abandoned.session_id)
+        # An empty context, so that no span or deadline of the caller leaks into what outlives it.
+        self.spawn(self._reap(abandoned), Context())
+
+    def stop_later(self, session_id: str, options: Options) -> None:
+        """Keep trying to stop a session that its user asked to stop."""
+        self.spawn(self._stop(session_id, self.caller.clock(), options), Context())
+
+    def is_reaping(self, session_id: str) -> bool:
+        """Whether the session of this id is about to be stopped."""
+        return session_id in self._reaping
+
+    def report(self, session_id: str, sent: float, reason: str) -> None:
+        """Tell the user about a session that may be running and was not settled."""
+        ago = timedelta(seconds=self.caller.clock() - sent)
+        record = OrphanRecord(session_id=session_id, reason=reason, last_sent=datetime.now(UTC) - ago)
+        _log.warning("session %s may be running: %s", session_id, reason)
+        if self.on_orphan is None:
+            return
+        try:
+            self.on_orphan(record)
+        except Exception:  # noqa: BLE001  -- whatever the user's callback raises, the others are still told
+            _log.exception("on_orphan failed for session %s", session_id)
+
+    async def drain(self, grace: float) -> None:
+        """Let the tasks finish for `grace` seconds, then end them; reapers report what they leave."""
+        until = self.caller.clock() + grace
+        try:
+            while self._tasks and (left := until - self.caller.clock()) > 0:
+                await asyncio.wait(self._tasks, timeout=left)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _reap(self, abandoned: Abandoned) -> None:
+        try:
+            reason = await self._settle(abandoned)
+        except asyncio.CancelledError:
+            self.report(
+                abandoned.session_id, abandoned.sent, "the client was closed before it could be stopped"
+            )
+            raise
+        finally:
+            self._reaping.discard(abandoned.session_id)
+        if reason:
+            self.report(abandoned.session_id, abandoned.sent, reason)
+
+    async def _stop(self, session_id: str, since: float, options: Options) -> None:
+        tries = 0
+        try:
+            while self.caller.clock() < since + _GIVE_UP:
+                stopped = await self.caller.once(_api.stop(session_id), options)
+                if not isinstance(stopped, GameyeError) or isinstance(stopped, NotFoundError):
+                    return
+                tries += 1
+                await asyncio.sleep(_policy.poll_delay(tries, self.caller.rng))
+        except asyncio.CancelledError:
+            self.report(session_id, since, "the client was closed before its stop was confirmed")
+            raise
+        self.report(session_id, since, "its stop was never confirmed")
+
+    async def _settle(self, abandoned: Abandoned) -> str:
+        """Describe, then stop what is ours, until nothing of the launch is or can be running.
+
+        Returns:
+            Why it was left; empty when it was settled.
+        """
+        caller, options = self.caller, abandoned.options
+        give_up = caller.clock() + _GIVE_UP
+        tries = 0
+        while True:
+            seen = await caller.once(_api.look(abandoned.session_id), options)
+            if isinstance(seen, Sighting):
+                whose = abandoned.owner(seen)
+                if whose is Ownership.UNPROVEN:
+                    return "it cannot be told from a session that somebody else launched under this id"
+                if whose is Ownership.FOREIGN or (seen.details.status and seen.details.status.is_over):
+                    return ""
+                stopped = await caller.once(_api.stop(abandoned.session_id), options)
+                if not isinstance(stopped, GameyeError):
+                    caller.counters.orphans_stopped += stopped
+                    return ""
+                last: GameyeError = stopped
+            else:
+                last = seen
+            now = caller.clock()
+            if isinstance(last, NotFoundError) and now >= abandoned.sent + options.retry.quiet:
+                return ""
+            if now >= give_up:
+                return f"it could not be stopped: {last.message}"
+            tries += 1
+            await asyncio.sleep(_policy.poll_delay(tries, caller.rng))

@@ -1,0 +1,402 @@
+"""`AsyncGameye`: the API's operations as methods."""
+
+import copy
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Required, Self, TypedDict, TypeVar, Unpack, overload
+from uuid import UUID
+
+import attrs
+from yarl import URL
+
+from gameye_async import _api
+from gameye_async._calls import Options
+from gameye_async._core import Core, Setup
+from gameye_async._exchange import Request
+from gameye_async._launch import OnAbandon
+from gameye_async._stats import ClientStats, Counters
+from gameye_async._version import __version__
+from gameye_async.errors import ClientClosedError, ConfigurationError
+from gameye_async.models import (
+    LaunchRequest,
+    Location,
+    OrphanRecord,
+    Roster,
+    Session,
+    SessionDetails,
+    SessionSummary,
+    format_ttl,
+)
+from gameye_async.settings import (
+    Environment,
+    Pacing,
+    RetryPolicy,
+    Timeouts,
+    find_base_url,
+    find_token,
+)
+
+if TYPE_CHECKING:
+    import ssl as tls
+
+    import aiohttp
+
+T = TypeVar("T")
+
+
+class LaunchFields(TypedDict, total=False):
+    """The fields of a `LaunchRequest`, as `launch` takes them by keyword."""
+
+    image: Required[str]
+    location: Required[str | Iterable[str]]
+    id: str | UUID | None
+    env: Mapping[str, str]
+    args: Iterable[str]
+    restart: bool
+    labels: Mapping[str, str]
+    version: str | None
+    ttl: timedelta | str | None
+    external_id: str | None
+    enable_metrics: bool | str | None
+
+
+class AsyncGameye:
+    """A client of the Gameye Session API, for one event loop; use it with `async with`.
+
+    Args:
+        token: API token, or an async callable that gives the one to use now; else `GAMEYE_API_TOKEN`.
+        base_url: Where the API is; else `environment`, else `GAMEYE_API_URL`, else production.
+        environment: `Environment.PRODUCTION` or `Environment.SANDBOX`.
+        max_concurrency: Most launches in flight at once, and so most connections they use. Reads and
+            stops have eight places of their own.
+        timeouts: How long to wait.
+        retry: When to try again.
+        pacing: How launches are slowed down when the API refuses them.
+        default_ttl: Time to live of launches that have none of their own. Without one, a session whose
+            client process was killed runs until someone stops it.
+        session: An `aiohttp.ClientSession` to borrow; it is not closed.
+        connector: An `aiohttp.BaseConnector` to build our own session on; it is closed with it.
+        ssl: TLS settings, for a private certificate authority, say.
+        proxy: URL of a proxy; the environment's proxies are not looked at.
+        user_agent: Put before the library's own name in `User-Agent`.
+        on_orphan: Called with each session that may be running and could not be settled.
+        rng: Source of jitter.
+
+    Raises:
+        ConfigurationError: No token was found, or an argument is not usable.
+    """
+
+    def __init__(
+        self,
+        token: str | Callable[[], Awaitable[str]] | None = None,
+        *,
+        base_url: str | URL | None = None,
+        environment: Environment | None = None,
+        max_concurrency: int = 64,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  -- frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  -- frozen
+        pacing: Pacing = Pacing(),  # noqa: B008  -- frozen
+        default_ttl: timedelta | str | None = None,
+        session: "aiohttp.ClientSession | None" = None,
+        connector: "aiohttp.BaseConnector | None" = None,
+        ssl: "tls.SSLContext | None" = None,
+        proxy: str | None = None,
+        user_agent: str | None = None,
+        on_orphan: Callable[[OrphanRecord], object] | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        if max_concurrency < 1:
+            raise ConfigurationError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
+        if session is not None and (connector is not None or ssl is not None):
+            raise ConfigurationError("a borrowed session brings its own connector and TLS settings")
+        if ssl is not None and not hasattr(ssl, "verify_mode"):
+            raise ConfigurationError("ssl must be an ssl.SSLContext; verification cannot be turned off")
+        self._options = Options(timeouts, retry, {})
+        self._default_ttl = None if default_ttl is None else format_ttl(default_ttl)
+        self._setup = Setup(
+            token=find_token(token),
+            base_url=find_base_url(base_url, environment),
+            max_concurrency=max_concurrency,
+            timeouts=timeouts,
+            retry=retry,
+            pacing=pacing,
+            on_orphan=on_orphan,
+            rng=rng or Random(),  # noqa: S311  -- jitter is no secret
+            transport={
+                "user_agent": f"{user_agent or ''} gameye-async/{__version__}".strip(),
+                "session": session,
+                "connector": connector,
+                "tls": ssl,
+                "proxy": proxy,
+            },
+        )
+        # A list, so that the copies of `with_options` see the same one.
+        self._cores: list[Core] = []
+
+    def __repr__(self) -> str:
+        state = "open" if self._cores else "not entered"
+        return f"<AsyncGameye {self._setup.base_url} {state}>"
+
+    async def __aenter__(self) -> Self:
+        if self._cores:
+            raise ClientClosedError("the client was entered before; make a new one")
+        self._cores.append(Core.open(self._setup))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client: finish what is in flight, stop abandoned sessions, close the pool.
+
+        Takes at most `timeouts.close` seconds, give or take an answer; what is not settled by then is
+        reported through `on_orphan`. Launches that wait for a place or a retry end with
+        `ClientClosedError`. A second call does nothing.
+        """
+        for core in self._cores:
+            await core.close(self._options.timeouts.close)
+
+    def with_options(
+        self,
+        *,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A copy with other settings that shares the connection pool, the limits and the statistics.
+
+        Args:
+            timeouts: How long to wait; those of `connect` and `close` stay.
+            retry: When to try again; the budget is shared and stays.
+            headers: Headers to add to each request, on top of those added before.
+
+        Raises:
+            ConfigurationError: A header is the client's own, or not one line of text.
+        """
+        changes: dict[str, Any] = {}
+        if timeouts is not None:
+            changes["timeouts"] = timeouts
+        if retry is not None:
+            changes["retry"] = retry
+        if headers is not None:
+            changes["headers"] = {**self._options.headers, **_checked_headers(headers)}
+        other = copy.copy(self)
+        other._options = attrs.evolve(self._options, **changes)  # noqa: SLF001  -- a copy of ourselves
+        return other
+
+    @property
+    def stats(self) -> ClientStats:
+        """What the client has done and is doing."""
+        if not self._cores:
+            return Counters().snapshot(queued=0, in_flight=0)
+        caller = self._cores[0].caller
+        return caller.counters.snapshot(queued=caller.launches.queued, in_flight=caller.launches.in_flight)
+
+    @overload
+    async def launch(
+        self,
+        request: LaunchRequest,
+        /,
+        *,
+        deadline: float | None = None,
+        idempotent: bool = False,
+        on_abandon: OnAbandon | None = None,
+    ) -> Session: ...
+
+    @overload
+    async def launch(
+        self,
+        request: None = None,
+        /,
+        *,
+        deadline: float | None = None,
+        idempotent: bool = False,
+        on_abandon: OnAbandon | None = None,
+        **fields: Unpack[LaunchFields],
+    ) -> Session: ...
+
+    async def launch(
+        self,
+        request: LaunchRequest | None = None,
+        /,
+        *,
+        deadline: float | None = None,
+        idempotent: bool = False,
+        on_abandon: OnAbandon | None = None,
+        **fields: Any,
+    ) -> Session:
+        """Launch a session (`POST /session`) and return it as soon as its container has started.
+
+        Args:
+            request: What to launch; or give its fields by keyword.
+            deadline: Seconds for everything: queueing, attempts, backing off, finding out;
+                `timeouts.deadline` when None.
+            idempotent: Take over a session of the same id and parameters, for queues that redeliver.
+            on_abandon: What becomes of the session when this call is cancelled or overdue: "stop" it
+                (the default), or "leave" it for whoever repeats the id (with `idempotent` the default).
+            **fields: The fields of a `LaunchRequest`.
+
+        Raises:
+            ConfigurationError: The request cannot be sent, or its id is in use in this client.
+            LaunchOutcomeUnknownError: Nobody can say whether the session exists.
+            GameyeError: Anything else; then no session of this launch is running or will run.
+        """
+        core = self._core()
+        if request is None:
+            request = LaunchRequest(**fields)
+        elif fields:
+            raise ConfigurationError("give a LaunchRequest or its fields, not both")
+        if request.ttl is None and self._default_ttl is not None:
+            request = attrs.evolve(request, ttl=self._default_ttl)
+        return await core.launcher.launch(
+            request,
+            self._options,
+            deadline=self._options.timeouts.deadline if deadline is None else deadline,
+            idempotent=idempotent,
+            on_abandon=on_abandon or ("leave" if idempotent else "stop"),
+        )
+
+    async def describe(self, session_id: str) -> SessionDetails:
+        """One session (`GET /session/{id}`).
+
+        Raises:
+            NotFoundError: There is none of this id, or it is forgotten already.
+        """
+        return await self._call(_api.describe(session_id))
+
+    async def list_sessions(
+        self,
+        *,
+        location: str | None = None,
+        image: str | None = None,
+        version: str | None = None,
+        host: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        players_below: int | None = None,
+        players_above: int | None = None,
+        include_ended: bool = False,
+    ) -> list[SessionSummary]:
+        """All sessions that match every filter (`GET /session`); the API has no pages and no order.
+
+        Args:
+            location: Where they run.
+            image: Application name.
+            version: Tag of the image.
+            host: IP address of the machine.
+            labels: Your own labels, equal in name and value.
+            players_below: Fewer players than this.
+            players_above: More players than this.
+            include_ended: Also those that are not running.
+        """
+        return await self._call(
+            _api.list_sessions(
+                location=location,
+                image=image,
+                version=version,
+                host=host,
+                labels=labels,
+                players_below=players_below,
+                players_above=players_above,
+                include_ended=include_ended,
+            )
+        )
+
+    async def stop(self, session_id: str) -> bool:
+        """Stop a session (`DELETE /session/{id}`); its process gets SIGTERM.
+
+        A stop that was begun is finished even when this call is cancelled.
+
+        Returns:
+            True when it was stopped now, False when it was over already.
+
+        Raises:
+            NotFoundError: There is none of this id, and this client did not launch it.
+            StopUnconfirmedError: No answer came; the client keeps trying in the background.
+        """
+        core = self._core()
+        return await core.launcher.stop(session_id, self._options)
+
+    async def join(self, session_id: str, players: Iterable[str]) -> Roster:
+        """Register players as having joined (`PUT /session/player/join`); twice is as good as once."""
+        return await self._call(_api.join(session_id, players))
+
+    async def leave(self, session_id: str, players: Iterable[str]) -> Roster:
+        """Take players out of a session (`DELETE /session/player/leave`); twice is as good as once."""
+        return await self._call(_api.leave(session_id, players))
+
+    async def available_locations(self, image: str) -> list[Location]:
+        """Where an image can be hosted now (`GET /available-location/{image}`); not to be cached.
+
+        Raises:
+            NotFoundError: The image is unknown, or not yours.
+        """
+        return await self._call(_api.available_locations(image))
+
+    async def tag_exists(self, location: str, image: str, version: str) -> bool:
+        """Whether a location has an image's tag (`GET /tag/{region}/{image}/{version}`).
+
+        False also for an unknown image: some platforms answer 404 for an unknown tag as well.
+        """
+        return await self._call(_api.tag_exists(location, image, version))
+
+    async def regions(self) -> list[str]:
+        """The names of all regions (`GET /region`)."""
+        return await self._call(_api.regions())
+
+    async def health(self) -> Any:
+        """The API's health (`GET /health`), which is not described: decoded JSON, or text."""
+        return await self._call(_api.health())
+
+    async def metrics(self) -> Any:
+        """Metrics of the sessions (`GET /metrics`, older platforms): decoded JSON, or text."""
+        return await self._call(_api.metrics())
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> Any:
+        """Any other operation of the API, with the same token, limits, retries and errors.
+
+        Args:
+            method: HTTP method. GET, HEAD, PUT and DELETE are repeated after any failure, others only
+                when they certainly were not sent.
+            path: Path, such as `/application`.
+            json: What to send as JSON; None for no body.
+            query: Query parameters; those that are None are left out.
+
+        Returns:
+            Decoded JSON, text where the answer is none, or None where it is empty.
+        """
+        return await self._call(_api.other(method, path, json=json, query=query))
+
+    async def _call(self, request: Request[T]) -> T:
+        return await self._core().caller.call(request, self._options)
+
+    def _core(self) -> Core:
+        if not self._cores:
+            raise ClientClosedError(
+                "the client is not open; use it inside `async with AsyncGameye() as gameye:`"
+            )
+        core = self._cores[0]
+        core.check()
+        return core
+
+
+_OWN_HEADERS = frozenset({"authorization", "host", "content-length", "content-type", "transfer-encoding"})
+
+
+def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"the header {name} is the client's own")
+        if not (name + value).isprintable() or not name.isascii():
+            raise ConfigurationError(f"the header {name!r} must be one line of text")
+    return headers
