@@ -306,6 +306,7 @@ class Launch:
         until = caller.clock() + self.options.retry.consistency
         tries = 0
         while True:
+            asked = caller.clock()
             seen = await caller.once(_api.look(self.request.id), self.options)
             if isinstance(seen, Sighting):
                 return self._adopt(seen)
@@ -313,7 +314,7 @@ class Launch:
                 seen, NotFoundError | ServerError | RateLimitedError
             ):
                 raise seen
-            if isinstance(seen, NotFoundError) and caller.clock() >= until:
+            if isinstance(seen, NotFoundError) and asked >= until:
                 return None
             tries += 1
             await self._pause(_policy.poll_delay(tries, caller.rng))
@@ -321,10 +322,11 @@ class Launch:
     async def _probe(self) -> Session | None:
         """Look for the session once; a long enough silence proves that it was never created."""
         caller = self.launcher.caller
+        asked = caller.clock()
         seen = await caller.once(_api.look(self.request.id), self.options)
         if isinstance(seen, Sighting):
             return self._adopt(seen)
-        if isinstance(seen, NotFoundError) and caller.clock() >= self._last_maybe + self.options.retry.quiet:
+        if isinstance(seen, NotFoundError) and asked >= self._last_maybe + self.options.retry.quiet:
             self.ambiguous = False
         return None
 

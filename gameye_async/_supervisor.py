@@ -22,6 +22,7 @@ _log = logging.getLogger("gameye_async")
 
 # How long the reaper keeps at one session before it reports it (seconds).
 _GIVE_UP = 300.0
+_CLOSED = "the client was closed before it could be stopped"
 
 
 @frozen
@@ -55,6 +56,7 @@ class Supervisor:
     # A dict for its order: a set of tasks is walked by address, and a simulation could not be replayed.
     _tasks: dict[asyncio.Task[Any], None] = field(factory=dict[asyncio.Task[Any], None], init=False)
     _reaping: set[str] = field(factory=set[str], init=False)
+    _ended: bool = field(default=False, init=False)
 
     def spawn(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
         """Run work in a task of its own that `drain` waits for."""
@@ -65,6 +67,9 @@ class Supervisor:
 
     def reap(self, abandoned: Abandoned) -> None:
         """Stop the session of an abandoned launch in the background, if there is one and it is ours."""
+        if self._ended:
+            self.report(abandoned.session_id, abandoned.sent, _CLOSED)
+            return
         self._reaping.add(abandoned.session_id)
         # An empty context, so that no span or deadline of the caller leaks into what outlives it.
         self.spawn(self._reap(abandoned), Context())
@@ -96,6 +101,7 @@ class Supervisor:
             while self._tasks and (left := until - self.caller.clock()) > 0:
                 await asyncio.wait(self._tasks, timeout=left)
         finally:
+            self._ended = True
             for task in self._tasks:
                 task.cancel()
         while self._tasks:
@@ -105,9 +111,7 @@ class Supervisor:
         try:
             reason = await self._settle(abandoned)
         except asyncio.CancelledError:
-            self.report(
-                abandoned.session_id, abandoned.sent, "the client was closed before it could be stopped"
-            )
+            self.report(abandoned.session_id, abandoned.sent, _CLOSED)
             raise
         finally:
             self._reaping.discard(abandoned.session_id)
@@ -138,6 +142,8 @@ class Supervisor:
         give_up = caller.clock() + _GIVE_UP
         tries = 0
         while True:
+            # What counts is when the question was asked: a 404 may have been long on its way.
+            asked = caller.clock()
             seen = await caller.once(_api.look(abandoned.session_id), options)
             if isinstance(seen, Sighting):
                 whose = abandoned.owner(seen)
@@ -152,10 +158,9 @@ class Supervisor:
                 last: GameyeError = stopped
             else:
                 last = seen
-            now = caller.clock()
-            if isinstance(last, NotFoundError) and now >= abandoned.sent + options.retry.quiet:
+            if isinstance(last, NotFoundError) and asked >= abandoned.sent + options.retry.quiet:
                 return ""
-            if now >= give_up:
+            if caller.clock() >= give_up:
                 return f"it could not be stopped: {last.message}"
             tries += 1
             await asyncio.sleep(_policy.poll_delay(tries, caller.rng))
