@@ -54,6 +54,20 @@ def look(session_id: str) -> Request[Sighting]:
     return Request("describe", "GET", target, "/session/{id}", _sighted)
 
 
+@frozen
+class Survey:
+    """The sessions that were listed, and the API's clock then; None when the answer did not say."""
+
+    sessions: list[SessionSummary]
+    server_time: datetime | None
+
+
+def survey(labels: Mapping[str, str]) -> Request[Survey]:
+    """`session-list`, with what it takes to tell how old the sessions are."""
+    target = _query("/session", {f"filter[{name}]": value for name, value in labels.items()})
+    return Request("list_sessions", "GET", target, "/session", _surveyed, limit=8 * MIB)
+
+
 def list_sessions(
     *,
     location: str | None = None,
@@ -206,6 +220,10 @@ def _launched(answered: Answered) -> _codec.LaunchAnswer:
 
 def _described(answered: Answered) -> SessionDetails:
     return _codec.details(answered_json(answered))
+
+
+def _surveyed(answered: Answered) -> Survey:
+    return Survey(_listed(answered), server_time(answered.headers))
 
 
 def _sighted(answered: Answered) -> Sighting:

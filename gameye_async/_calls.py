@@ -101,6 +101,14 @@ class Caller:
             self.counters.retried += 1
             await asyncio.sleep(delay)
 
+    async def back_off(self, seconds: float) -> None:
+        """Wait before the next step of a launch, and be counted as waiting."""
+        self.counters.backing_off += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.counters.backing_off -= 1
+
     async def once(self, request: Request[T], options: Options) -> T | GameyeError:
         """Send a request once, outside any deadline or budget, for the client's own housekeeping."""
         try:

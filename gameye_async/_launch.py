@@ -6,21 +6,20 @@ second session (409). Attempts of one id never overlap. As soon as an attempt ma
 """
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
 from gameye_async import _api, _policy
-from gameye_async._api import Sighting
 from gameye_async._calls import Options, record
 from gameye_async._codec import LaunchAnswer
-from gameye_async._exchange import CONFLICT
-from gameye_async._ownership import Ownership, ownership
 from gameye_async._pacing import Blame
+from gameye_async._search import Search
 from gameye_async._supervisor import Abandoned
 from gameye_async.errors import (
-    ApiError,
     Attempt,
     BadAnswerError,
     CapacityError,
@@ -30,14 +29,13 @@ from gameye_async.errors import (
     GameyeError,
     LaunchOutcomeUnknownError,
     NoAnswerError,
-    NotFoundError,
     NotSentError,
     RateLimitedError,
     ServerError,
     SessionEndedError,
     SessionIdConflictError,
 )
-from gameye_async.models import LaunchRequest, Port, Session
+from gameye_async.models import LaunchRequest, Port, Session, SessionDetails
 from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
@@ -71,9 +69,9 @@ class Launch:
     on_abandon: OnAbandon
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
+    _search: Search = field(init=False)
     _started: float = field(init=False)
     _sending: bool = field(default=False, init=False)
-    _first_sent: float = field(default=inf, init=False)
     _last_sent: float = field(default=-inf, init=False)
     _last_maybe: float = field(default=-inf, init=False)
     _location: str = field(default="", init=False)
@@ -87,6 +85,7 @@ class Launch:
     def __attrs_post_init__(self) -> None:
         self._started = self.launcher.caller.clock()
         self._untried = list(self.request.location)
+        self._search = Search(self.launcher.caller, self.request, self.options, self.idempotent)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer; a task of the supervisor.
@@ -106,9 +105,13 @@ class Launch:
                 raise self._with_attempts(error) from None
             # Whatever ends an ambiguous launch without settling it says nothing about its session.
             self._dispose()
-            if isinstance(error, LaunchOutcomeUnknownError):
+            raise self._unknown(error.message) from None
+        except Exception as error:
+            # The user's token callable failed.
+            if not self.ambiguous:
                 raise
-            raise self._unknown(str(error)) from None
+            self._dispose()
+            raise self._unknown(f"no token for another attempt ({type(error).__name__})") from error
         if self.abandoned:
             self._dispose()
         return session
@@ -165,7 +168,7 @@ class Launch:
             now = launcher.caller.clock()
             wait = max(self._not_before - now, launcher.gates.wait(locations, now))
             if wait > 0:
-                await self._pause(wait)
+                await launcher.caller.back_off(wait)
                 continue
             await launcher.pace.turn()
             await launcher.caller.launches.enter()
@@ -177,7 +180,11 @@ class Launch:
     async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:
         caller = self.launcher.caller
         now = caller.clock()
-        self._location, self._last_sent, self._first_sent = location, now, min(self._first_sent, now)
+        self._location, self._last_sent, self._search.first_sent = (
+            location,
+            now,
+            min(self._search.first_sent, now),
+        )
         self._sending = True
         try:
             request = _api.launch(self.request, location)
@@ -232,13 +239,6 @@ class Launch:
                 raise result
         return None
 
-    async def _resolve(self, error: GameyeError) -> Session | None:
-        """The session if it exists; else another attempt is prepared, which tells for sure."""
-        session = await self._reconcile()
-        if session is None:
-            self._again(error)
-        return session
-
     def _may_have_worked(self) -> None:
         self.ambiguous = True
         self._last_maybe = self._last_sent
@@ -266,21 +266,21 @@ class Launch:
         """
         caller, policy = self.launcher.caller, self.options.retry
         self._last = error
-        blame = self.launcher.refused(location, self._last_sent)
+        blame = self.launcher.refused(error, location, self._last_sent)
         if self.ambiguous or (self.idempotent and not self._refusals):
             session = await self._probe()
             if session is not None:
                 return session
-        if not self.ambiguous and blame is not Blame.ACCOUNT and isinstance(error, CapacityError):
+        if not self.ambiguous and blame is not Blame.ACCOUNT:
             self._untried.remove(location)
             if self._untried:
                 caller.counters.retried += 1
                 return None
         self._untried = list(self.request.location)
         self._refusals += 1
-        if not self.launcher.pace.rate.pacing.adaptive and not caller.budget.spend(
-            policy.budget_throttle_cost
-        ):
+        # The adaptive rate already bounds how often refused launches are tried again.
+        paced = self.launcher.pace.rate.pacing.adaptive
+        if not paced and not caller.budget.spend(policy.budget_throttle_cost):
             raise error
         delay = _policy.throttle_delay(policy, self._refusals, error.retry_after, caller.rng)
         self._wait_until(caller.clock() + delay, error)
@@ -292,78 +292,38 @@ class Launch:
         self._not_before = when
         self.launcher.caller.counters.retried += 1
 
-    async def _pause(self, seconds: float) -> None:
-        counters = self.launcher.caller.counters
-        counters.backing_off += 1
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            counters.backing_off -= 1
-
-    async def _reconcile(self) -> Session | None:
-        """Look for the session until it shows up; None when it has not within the consistency window."""
-        caller = self.launcher.caller
-        until = caller.clock() + self.options.retry.consistency
-        tries = 0
-        while True:
-            asked = caller.clock()
-            seen = await caller.once(_api.look(self.request.id), self.options)
-            if isinstance(seen, Sighting):
-                return self._adopt(seen)
-            if isinstance(seen, ApiError) and not isinstance(
-                seen, NotFoundError | ServerError | RateLimitedError
-            ):
-                raise seen
-            if isinstance(seen, NotFoundError) and asked >= until:
-                return None
-            tries += 1
-            await self._pause(_policy.poll_delay(tries, caller.rng))
+    async def _resolve(self, error: GameyeError) -> Session | None:
+        """The session if it exists; else another attempt is prepared, which tells for sure."""
+        with self._settling():
+            details = await self._search.within(self.options.retry.consistency)
+        if details is not None:
+            return self._adopted(details)
+        self._again(error)
+        return None
 
     async def _probe(self) -> Session | None:
-        """Look for the session once; a long enough silence proves that it was never created."""
-        caller = self.launcher.caller
-        asked = caller.clock()
-        seen = await caller.once(_api.look(self.request.id), self.options)
-        if isinstance(seen, Sighting):
-            return self._adopt(seen)
-        if isinstance(seen, NotFoundError) and asked >= self._last_maybe + self.options.retry.quiet:
+        """The session if it is there now; a long enough silence proves that it was never created."""
+        asked = self.launcher.caller.clock()
+        with self._settling():
+            seen = await self._search.once()
+        if isinstance(seen, SessionDetails):
+            return self._adopted(seen)
+        # What counts is when the question was asked: a 404 may have been long on its way.
+        if seen is not None and asked >= self._last_maybe + self.options.retry.quiet:
             self.ambiguous = False
         return None
 
-    def _owner(self, sighting: Sighting) -> Ownership:
-        return ownership(
-            self.request,
-            sighting,
-            locations=self.request.location,
-            since_first_sent=self.launcher.caller.clock() - self._first_sent,
-            idempotent=self.idempotent,
-        )
+    @contextmanager
+    def _settling(self) -> Generator[None]:
+        """A session that is somebody else's, or over, settles the launch as well."""
+        try:
+            yield
+        except (SessionIdConflictError, SessionEndedError):
+            self.ambiguous = False
+            raise
 
-    def _adopt(self, sighting: Sighting) -> Session:
-        """Take over the session that was found under this launch's id.
-
-        Raises:
-            SessionIdConflictError: It is somebody else's.
-            SessionEndedError: It is already over.
-            LaunchOutcomeUnknownError: Nobody can say whose it is.
-        """
-        details = sighting.details
-        whose = self._owner(sighting)
-        if whose is Ownership.UNPROVEN:
-            raise self._unknown("a session of this id exists, and cannot be told from somebody else's")
+    def _adopted(self, details: SessionDetails) -> Session:
         self.ambiguous = False
-        if whose is Ownership.FOREIGN:
-            raise SessionIdConflictError(
-                f"session {self.request.id} exists with other parameters "
-                f"(image {details.image}, location {details.location}).",
-                status=CONFLICT,
-                path="/session",
-            )
-        if details.status is not None and details.status.is_over:
-            raise SessionEndedError(
-                f"session {self.request.id} was launched and is already {details.status}.",
-                session_id=self.request.id,
-            )
         return self._session(details.location, details.host, details.ports, "adopted")
 
     def _session(
@@ -385,13 +345,18 @@ class Launch:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.on_abandon == "stop":
             self.launcher.supervisor.reap(
-                Abandoned(self.request.id, self._last_sent, self._owner, self.options)
+                Abandoned(self.request.id, self._last_sent, self._search.owner, self.options)
             )
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
+        further = (
+            "The client looks for it and stops it; launch again with a new id."
+            if self.on_abandon == "stop"
+            else "It is left running; launch again with the same id and idempotent=True to take it over."
+        )
         return LaunchOutcomeUnknownError(
-            f"whether session {self.request.id} exists is unknown: {reason.rstrip('.')}.",
-            session_id=self.request.id,
+            f"whether session {self.request.id} exists is unknown: {reason.rstrip('.')}. {further}",
+            session_id=str(self.request.id),
             attempts=tuple(self._attempts),
         )
 

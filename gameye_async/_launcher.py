@@ -11,12 +11,14 @@ from gameye_async._limiter import Pace
 from gameye_async._pacing import Blame, LocationGates
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
+    CapacityError,
     ConfigurationError,
     DeadlineExceededError,
     GameyeError,
     NoAnswerError,
     NotFoundError,
     NotSentError,
+    RateLimitedError,
     ServerError,
     StopUnconfirmedError,
 )
@@ -85,7 +87,10 @@ class Launcher:
         flight.callers += 1
         try:
             with self.caller.sweeper.until(until):
-                session = await asyncio.shield(flight.task)
+                await asyncio.shield(flight.task)
+            # It may have ended in the very moment in which the time was over.
+            if flight.task.done():
+                session = flight.task.result()
                 delivered = True
                 self._remember(session)
                 return session
@@ -136,10 +141,11 @@ class Launcher:
         if first:
             self.caller.budget.earn()
 
-    def refused(self, location: str, sent: float) -> Blame:
+    def refused(self, error: CapacityError | RateLimitedError, location: str, sent: float) -> Blame:
         """A launch sent at `sent` was refused for now: who is to blame, and how fast to go on."""
         now = self.caller.clock()
-        blame = self.gates.refused(location, now)
+        capacity = isinstance(error, CapacityError)
+        blame = self.gates.refused(location, now) if capacity else Blame.ACCOUNT
         if blame is not Blame.LOCATION:
             self.pace.rate.refused(now, sent)
         return blame

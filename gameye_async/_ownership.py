@@ -1,11 +1,11 @@
-"""Whether a session that was found under a launch's id is its own, so that nobody else's is touched."""
+"""Whose a session is: pure rules, so that nobody else's is ever adopted or stopped."""
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from gameye_async._api import Sighting
-from gameye_async.models import GeneratedId, LaunchRequest
+from gameye_async._api import Sighting, Survey
+from gameye_async.models import GeneratedId, LaunchRequest, SessionSummary
 
 # `Date` has whole seconds, `created` milliseconds; both are the API's own clocks.
 _SKEW = timedelta(seconds=2)
@@ -58,3 +58,36 @@ def _contradiction(request: LaunchRequest, sighting: Sighting, locations: Collec
     return any(request.labels[name] != details.labels[name] for name in kept) or (
         request.version is not None and details.version not in (None, request.version)
     )
+
+
+def strays(
+    survey: Survey,
+    *,
+    expected: Collection[str] | Callable[[SessionSummary], bool],
+    grace: timedelta,
+    id_prefix: str,
+    labels: Mapping[str, str],
+) -> list[SessionSummary]:
+    """The sessions of a list that are ours, old enough to be known, and not expected.
+
+    Args:
+        survey: What was listed.
+        expected: Ids that should run, or a function that says so.
+        grace: How old a session must be.
+        id_prefix: Ours start with it.
+        labels: Ours carry them. Checked here too, for not every platform filters by them.
+    """
+
+    def is_expected(session: SessionSummary) -> bool:
+        return expected(session) if callable(expected) else session.id in expected
+
+    oldest = (survey.server_time or datetime.now(UTC)) - grace
+    return [
+        session
+        for session in survey.sessions
+        if session.id.startswith(id_prefix)
+        and labels.items() <= session.labels.items()
+        and session.created <= oldest
+        and not (session.status and session.status.is_over)
+        and not is_expected(session)
+    ]

@@ -1,7 +1,7 @@
 """`AsyncGameye`: the API's operations as methods."""
 
 import copy
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -16,6 +16,7 @@ from gameye_async._calls import Options
 from gameye_async._core import Core, Setup
 from gameye_async._exchange import Request
 from gameye_async._launch import OnAbandon
+from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
@@ -319,6 +320,48 @@ class AsyncGameye:
         """
         core = self._core()
         return await core.launcher.stop(session_id, self._options)
+
+    async def reconcile(
+        self,
+        expected: Collection[str] | Callable[[SessionSummary], bool],
+        grace: float = 60.0,
+        *,
+        id_prefix: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        stop: bool = False,
+    ) -> list[SessionSummary]:
+        """Find running sessions that are ours and that nobody expects, such as those of a killed process.
+
+        Run it now and then, from one place. It never touches a session that is not provably ours.
+
+        Args:
+            expected: Ids of the sessions that should run, or a function that says so of each.
+            grace: Seconds that a session must be old, so that none is taken that was just launched and is
+                not expected yet.
+            id_prefix: Ours are those whose id starts with this.
+            labels: Ours are those that carry these labels; with `id_prefix`, both must hold.
+            stop: Also stop them.
+
+        Returns:
+            The sessions that were found; with `stop`, they are stopped.
+
+        Raises:
+            ConfigurationError: Neither `id_prefix` nor `labels` says which sessions are ours.
+            StopUnconfirmedError: A stop was not confirmed; run it again.
+        """
+        if not id_prefix and not labels:
+            raise ConfigurationError("say which sessions are yours: by id_prefix, by labels, or both")
+        found = strays(
+            await self._call(_api.survey(labels or {})),
+            expected=expected,
+            grace=timedelta(seconds=grace),
+            id_prefix=id_prefix or "",
+            labels=labels or {},
+        )
+        if stop:
+            for session in found:
+                await self.stop(session.id)
+        return found
 
     async def join(self, session_id: str, players: Iterable[str]) -> Roster:
         """Register players as having joined (`PUT /session/player/join`); twice is as good as once."""

@@ -261,8 +261,6 @@ class LaunchOutcomeUnknownError(_SessionError):
     was made with `on_abandon="leave"`. What it cannot settle is reported through `on_orphan`.
     """
 
-    hint = "A session may exist under this id: describe or stop it, or launch again with the same id."
-
 
 class StopUnconfirmedError(_SessionError):
     """A stop was sent and not confirmed; the client keeps trying in the background."""

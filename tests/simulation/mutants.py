@@ -15,6 +15,7 @@ import attrs
 from gameye_async import NotFoundError, _api
 from gameye_async._launch import Launch
 from gameye_async._ownership import Ownership
+from gameye_async._search import Search
 from gameye_async._supervisor import Abandoned, Supervisor
 
 
@@ -68,7 +69,7 @@ def delete_without_describing() -> Iterator[None]:
 @contextmanager
 def adopt_on_any_409() -> Iterator[None]:
     """A session of the same id is always taken for ours."""
-    with mock.patch.object(Launch, "_owner", return_value=Ownership.OURS):
+    with mock.patch.object(Search, "owner", return_value=Ownership.OURS):
         yield
 
 

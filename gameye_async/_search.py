@@ -1,0 +1,113 @@
+"""Looking for the session of a launch by its id, and taking it over only when it is the launch's own."""
+
+from math import inf
+
+from attrs import define, field
+
+from gameye_async import _api, _policy
+from gameye_async._api import Sighting
+from gameye_async._calls import Caller, Options
+from gameye_async._exchange import CONFLICT
+from gameye_async._ownership import Ownership, ownership
+from gameye_async.errors import (
+    ApiError,
+    LaunchOutcomeUnknownError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    SessionEndedError,
+    SessionIdConflictError,
+)
+from gameye_async.models import LaunchRequest, SessionDetails
+
+
+@define(eq=False)
+class Search:
+    """The search for one launch's session.
+
+    Attributes:
+        caller: Sends the describes.
+        request: What was launched.
+        options: Settings of the call.
+        idempotent: Whether any session of the same id and parameters will do.
+        first_sent: Loop time of the launch's first attempt.
+    """
+
+    caller: Caller
+    request: LaunchRequest
+    options: Options
+    idempotent: bool
+    first_sent: float = field(default=inf, init=False)
+
+    async def within(self, seconds: float) -> SessionDetails | None:
+        """The session as soon as it shows up; None when it has not after so many seconds.
+
+        Raises:
+            GameyeError: It cannot be taken over (see `_claim`), or the API refuses to describe it.
+        """
+        until = self.caller.clock() + seconds
+        tries = 0
+        while True:
+            asked = self.caller.clock()
+            seen = await self.caller.once(_api.look(self.request.id), self.options)
+            match seen:
+                case Sighting():
+                    return self._claim(seen)
+                case NotFoundError() if asked >= until:
+                    return None
+                case ApiError() if not isinstance(seen, NotFoundError | ServerError | RateLimitedError):
+                    raise seen
+                case _:
+                    tries += 1
+                    await self.caller.back_off(_policy.poll_delay(tries, self.caller.rng))
+
+    async def once(self) -> SessionDetails | NotFoundError | None:
+        """The session if it is there now, the API's word that it is not, or None without one.
+
+        Raises:
+            GameyeError: It cannot be taken over (see `_claim`).
+        """
+        seen = await self.caller.once(_api.look(self.request.id), self.options)
+        if isinstance(seen, Sighting):
+            return self._claim(seen)
+        return seen if isinstance(seen, NotFoundError) else None
+
+    def owner(self, sighting: Sighting) -> Ownership:
+        """Whose session was found."""
+        return ownership(
+            self.request,
+            sighting,
+            locations=self.request.location,
+            since_first_sent=self.caller.clock() - self.first_sent,
+            idempotent=self.idempotent,
+        )
+
+    def _claim(self, sighting: Sighting) -> SessionDetails:
+        """Take over the session that was found.
+
+        Raises:
+            SessionIdConflictError: It is somebody else's.
+            SessionEndedError: It is ours, and already over.
+            LaunchOutcomeUnknownError: Nobody can say whose it is.
+        """
+        details = sighting.details
+        match self.owner(sighting):
+            case Ownership.UNPROVEN:
+                raise LaunchOutcomeUnknownError(
+                    f"session {self.request.id} exists, and cannot be told from somebody else's.",
+                    session_id=str(self.request.id),
+                )
+            case Ownership.FOREIGN:
+                raise SessionIdConflictError(
+                    f"session {self.request.id} exists with other parameters "
+                    f"(image {details.image}, location {details.location}).",
+                    status=CONFLICT,
+                    path="/session",
+                )
+            case Ownership.OURS if details.status is not None and details.status.is_over:
+                raise SessionEndedError(
+                    f"session {self.request.id} was launched and is already {details.status}.",
+                    session_id=str(self.request.id),
+                )
+            case Ownership.OURS:
+                return details
