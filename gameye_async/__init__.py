@@ -29,6 +29,7 @@ from gameye_async.errors import (
     Violation,
 )
 from gameye_async.models import (
+    LaunchOutcome,
     LaunchRequest,
     Location,
     OrphanRecord,
@@ -38,6 +39,7 @@ from gameye_async.models import (
     SessionDetails,
     SessionStatus,
     SessionSummary,
+    StopOutcome,
 )
 from gameye_async.settings import Environment, Pacing, RetryPolicy, Timeouts
 
@@ -56,6 +58,7 @@ __all__ = [
     "Environment",
     "GameyeError",
     "InvalidRequestError",
+    "LaunchOutcome",
     "LaunchOutcomeUnknownError",
     "LaunchRequest",
     "Location",
@@ -77,6 +80,7 @@ __all__ = [
     "SessionIdConflictError",
     "SessionStatus",
     "SessionSummary",
+    "StopOutcome",
     "StopUnconfirmedError",
     "Timeouts",
     "Violation",

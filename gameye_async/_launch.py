@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gameye_async import _api, _policy
 from gameye_async._calls import Options, record
@@ -46,6 +46,23 @@ OnAbandon = Literal["stop", "leave"]
 _REDIRECTS = 300
 
 
+@frozen
+class Terms:
+    """How a launch is made.
+
+    Attributes:
+        options: Settings of the call.
+        deadline: Seconds its caller waits.
+        idempotent: Whether a session of the same id and parameters is taken over.
+        on_abandon: What becomes of the session when nobody waits for it any more.
+    """
+
+    options: Options
+    deadline: float
+    idempotent: bool
+    on_abandon: OnAbandon
+
+
 @define(eq=False)
 class Launch:
     """One launch under way.
@@ -53,20 +70,16 @@ class Launch:
     Attributes:
         launcher: What all launches of a client share.
         request: What to launch.
-        options: Settings of the call.
+        terms: How to launch it.
         deadline: Loop time at which the last caller stops waiting.
-        idempotent: Whether a session of the same id and parameters is taken over.
-        on_abandon: What becomes of the session when nobody waits for it any more.
         ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
     """
 
     launcher: "Launcher"
     request: LaunchRequest
-    options: Options
+    terms: Terms
     deadline: float
-    idempotent: bool
-    on_abandon: OnAbandon
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
     _search: Search = field(init=False)
@@ -85,7 +98,7 @@ class Launch:
     def __attrs_post_init__(self) -> None:
         self._started = self.launcher.caller.clock()
         self._untried = list(self.request.location)
-        self._search = Search(self.launcher.caller, self.request, self.options, self.idempotent)
+        self._search = Search(self.launcher.caller, self.request, self.terms.options, self.terms.idempotent)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer; a task of the supervisor.
@@ -189,7 +202,7 @@ class Launch:
         try:
             request = _api.launch(self.request, location)
             outcome = await caller.transport.attempt(
-                request, credential, now + self.options.timeouts.attempt, self.options.headers
+                request, credential, now + self.terms.options.timeouts.attempt, self.terms.options.headers
             )
         except asyncio.CancelledError:
             self._may_have_worked()
@@ -226,7 +239,7 @@ class Launch:
                 # The API may still be at it, and another attempt must not overlap with that.
                 self._may_have_worked()
                 return await self._resolve(result)
-            case SessionIdConflictError() if self.ambiguous or self.idempotent:
+            case SessionIdConflictError() if self.ambiguous or self.terms.idempotent:
                 return await self._resolve(result)
             case CapacityError() | RateLimitedError():
                 return await self._refused(result, location)
@@ -249,7 +262,7 @@ class Launch:
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        caller, policy = self.launcher.caller, self.options.retry
+        caller, policy = self.launcher.caller, self.terms.options.retry
         self._last = error
         self._failures += 1
         cost = 1.0 if isinstance(error, NotSentError) else policy.budget_cost
@@ -264,10 +277,10 @@ class Launch:
         Such an answer says nothing about an earlier attempt, so an ambiguous launch looks for its session
         first, and stays where it is.
         """
-        caller, policy = self.launcher.caller, self.options.retry
+        caller, policy = self.launcher.caller, self.terms.options.retry
         self._last = error
         blame = self.launcher.refused(error, location, self._last_sent)
-        if self.ambiguous or (self.idempotent and not self._refusals):
+        if self.ambiguous or (self.terms.idempotent and not self._refusals):
             session = await self._probe()
             if session is not None:
                 return session
@@ -295,7 +308,7 @@ class Launch:
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
         with self._settling():
-            details = await self._search.within(self.options.retry.consistency)
+            details = await self._search.within(self.terms.options.retry.consistency)
         if details is not None:
             return self._adopted(details)
         self._again(error)
@@ -309,7 +322,7 @@ class Launch:
         if isinstance(seen, SessionDetails):
             return self._adopted(seen)
         # What counts is when the question was asked: a 404 may have been long on its way.
-        if seen is not None and asked >= self._last_maybe + self.options.retry.quiet:
+        if seen is not None and asked >= self._last_maybe + self.terms.options.retry.quiet:
             self.ambiguous = False
         return None
 
@@ -343,15 +356,15 @@ class Launch:
 
     def _dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
-        if self.on_abandon == "stop":
+        if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(
-                Abandoned(self.request.id, self._last_sent, self._search.owner, self.options)
+                Abandoned(self.request.id, self._last_sent, self._search.owner, self.terms.options)
             )
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
         further = (
             "The client looks for it and stops it; launch again with a new id."
-            if self.on_abandon == "stop"
+            if self.terms.on_abandon == "stop"
             else "It is left running; launch again with the same id and idempotent=True to take it over."
         )
         return LaunchOutcomeUnknownError(

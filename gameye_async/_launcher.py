@@ -6,7 +6,7 @@ from attrs import define, field
 
 from gameye_async import _api
 from gameye_async._calls import Caller, Options
-from gameye_async._launch import Launch, OnAbandon
+from gameye_async._launch import Launch, Terms
 from gameye_async._limiter import Pace
 from gameye_async._pacing import Blame, LocationGates
 from gameye_async._supervisor import Supervisor
@@ -22,7 +22,7 @@ from gameye_async.errors import (
     ServerError,
     StopUnconfirmedError,
 )
-from gameye_async.models import LaunchRequest, Session
+from gameye_async.models import LaunchOutcome, LaunchRequest, Session, StopOutcome
 
 # How many of the sessions it launched a client knows, to tell "over already" from "never was".
 _REMEMBERED = 4096
@@ -55,15 +55,7 @@ class Launcher:
     _flights: dict[str, _Flight] = field(factory=dict[str, _Flight], init=False)
     _delivered: dict[str, None] = field(factory=dict[str, None], init=False)
 
-    async def launch(
-        self,
-        request: LaunchRequest,
-        options: Options,
-        *,
-        deadline: float,
-        idempotent: bool,
-        on_abandon: OnAbandon,
-    ) -> Session:
+    async def launch(self, request: LaunchRequest, terms: Terms) -> Session:
         """Launch, or join the launch of the same request that is under way.
 
         The launch runs in a task of its own, because cancelling a POST would turn an outcome that can
@@ -71,18 +63,13 @@ class Launcher:
 
         Args:
             request: What to launch.
-            options: Settings of the call.
-            deadline: Seconds to wait.
-            idempotent: Whether to take over a session of the same id and parameters.
-            on_abandon: What becomes of the session when nobody waits for it any more.
+            terms: How long to wait, and what to do with a session that exists or is not wanted any more.
 
         Raises:
             GameyeError: There is no session, or (`LaunchOutcomeUnknownError`) nobody can say.
         """
-        until = self.caller.clock() + deadline
-        flight = self._join(request, until, idempotent=idempotent) or self._start(
-            Launch(self, request, options, until, idempotent, on_abandon)
-        )
+        until = self.caller.clock() + terms.deadline
+        flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until))
         delivered = False
         flight.callers += 1
         try:
@@ -134,6 +121,37 @@ class Launcher:
                 attempts=error.attempts,
             ) from None
 
+    async def launch_outcome(self, index: int, request: LaunchRequest, terms: Terms) -> LaunchOutcome:
+        """Launch one of many: what comes of it is a value, whichever way it goes."""
+        began = self.caller.clock()
+        session: Session | None = None
+        error: GameyeError | None = None
+        try:
+            if not isinstance(request, LaunchRequest):
+                raise ConfigurationError(f"item {index} is a {type(request).__name__}, not a LaunchRequest")
+            session = await self.launch(request, terms)
+        except GameyeError as failure:
+            error = failure
+        elapsed = self.caller.clock() - began
+        return LaunchOutcome(request=request, session=session, error=error, index=index, elapsed=elapsed)
+
+    async def stop_outcome(self, index: int, session_id: str, options: Options) -> StopOutcome:
+        """Stop one of many: what comes of it is a value, whichever way it goes."""
+        began = self.caller.clock()
+        stopped: bool | None = None
+        error: GameyeError | None = None
+        try:
+            stopped = await self.stop(session_id, options)
+        except GameyeError as failure:
+            error = failure
+        elapsed = self.caller.clock() - began
+        return StopOutcome(session_id=session_id, stopped=stopped, error=error, index=index, elapsed=elapsed)
+
+    def discard(self, outcome: LaunchOutcome, terms: Terms) -> None:
+        """Stop the session of an outcome that nobody consumed."""
+        if outcome.session is not None and terms.on_abandon == "stop":
+            self.supervisor.stop_later(outcome.session.id, terms.options)
+
     def accepted(self, location: str, *, first: bool) -> None:
         """A launch was accepted, at its first attempt or a later one."""
         self.gates.accepted(location)
@@ -162,7 +180,7 @@ class Launcher:
         for flight in list(self._flights.values()):
             flight.launch.close(flight.task)
 
-    def _join(self, request: LaunchRequest, until: float, *, idempotent: bool) -> _Flight | None:
+    def _join(self, request: LaunchRequest, until: float, terms: Terms) -> _Flight | None:
         flight = self._flights.get(request.id)
         if flight is None:
             if self.supervisor.is_reaping(request.id):
@@ -170,10 +188,11 @@ class Launcher:
                     f"session {request.id} was abandoned and is being stopped; launch again with a new id"
                 )
             return None
-        if not idempotent or flight.launch.request != request or flight.launch.on_abandon == "stop":
+        launch = flight.launch
+        if not terms.idempotent or launch.request != request or launch.terms.on_abandon == "stop":
             raise ConfigurationError(f"a launch with the id {request.id} is under way in this client already")
-        flight.launch.deadline = max(flight.launch.deadline, until)
-        flight.launch.abandoned = False
+        launch.deadline = max(launch.deadline, until)
+        launch.abandoned = False
         return flight
 
     def _start(self, launch: Launch) -> _Flight:

@@ -9,6 +9,34 @@ from attrs import define, field
 
 from gameye_async.settings import Pacing
 
+# What happened this long ago (seconds) says little about what the account may start now.
+_FORGET = 60.0
+_PERIOD = 0.5
+
+
+@define
+class _Meter:
+    """How many launches per second were accepted of late.
+
+    Counted over half a second at least, because a moment says nothing, and averaged with what was before.
+    """
+
+    _rate: float = field(default=0.0, init=False)
+    _since: float = field(default=-inf, init=False)
+    _count: int = field(default=0, init=False)
+
+    def count(self, now: float) -> None:
+        if now - self._since >= _PERIOD:
+            self._rate, self._since, self._count = self.rate(now), now, 0
+        self._count += 1
+
+    def rate(self, now: float) -> float:
+        seconds = now - self._since
+        if seconds < _PERIOD:
+            return self._rate or self._count / _PERIOD
+        rate = self._count / seconds
+        return (rate + self._rate) / 2 if self._rate else rate
+
 
 @define
 class AdaptiveRate:
@@ -16,8 +44,8 @@ class AdaptiveRate:
 
     Unlimited until the first refusal. That lowers the rate to `decrease` times what was accepted of
     late; from there it grows along a cubic curve (flat around the rate that was refused, RFC 9438's shape),
-    up to twice what is accepted. Compared with fixed delays it needs a fraction of the calls:
-    `benchmarks/throttling.py`.
+    up to twice what is accepted. A minute without a refusal lifts the limit. Compared with fixed delays it
+    needs a fraction of the calls: `benchmarks/throttling.py`.
 
     Attributes:
         pacing: Settings.
@@ -29,9 +57,7 @@ class AdaptiveRate:
     _next: float = field(default=-inf, init=False)
     _peak: float = field(default=0.0, init=False)
     _lowered: float = field(default=-inf, init=False)
-    _accepted: float = field(default=0.0, init=False)
-    _bucket: float = field(default=-inf, init=False)
-    _in_bucket: int = field(default=0, init=False)
+    _meter: _Meter = field(factory=_Meter, init=False)
 
     def wait(self, now: float) -> float:
         """Seconds until the next launch may be sent; 0 when it may be sent now."""
@@ -39,47 +65,30 @@ class AdaptiveRate:
 
     def sent(self, now: float) -> None:
         """A launch was sent."""
-        self._next = max(self._next, now) + 1.0 / self.rate
+        if now - self._lowered > _FORGET:
+            self.rate = inf
+        self._next = now + 1.0 / self.rate
 
     def accepted(self, now: float) -> None:
         """A launch was accepted."""
-        self._measure(now)
+        self._meter.count(now)
         if self.rate == inf:
             return
-        since = now - self._lowered
         knee = (self._peak * (1.0 - self.pacing.decrease) / self.pacing.growth) ** (1 / 3)
-        grown = self.pacing.growth * (since - knee) ** 3 + self._peak
-        self.rate = max(self.pacing.floor, min(grown, 2.0 * max(self._accepted, self.pacing.floor)))
+        grown = self.pacing.growth * (now - self._lowered - knee) ** 3 + self._peak
+        self.rate = max(self.rate, min(grown, 2.0 * self._meter.rate(now)))
 
     def refused(self, now: float, sent: float) -> None:
         """A launch sent at `sent` was refused.
 
         Those sent before the last decrease tell nothing new: a burst is one mistake, not fifty.
         """
-        if not self.pacing.adaptive or sent < self._lowered:
+        if not self.pacing.adaptive or sent <= self._lowered:
             return
-        self._peak = max(min(self.rate, self._rate_of_late(now)), self.pacing.floor)
+        self._peak = max(min(self.rate, self._meter.rate(now)), self.pacing.floor)
         self._lowered = now
         self.rate = max(self._peak * self.pacing.decrease, self.pacing.floor)
-        self._next = max(self._next, now + 1.0 / self.rate)
-
-    def _measure(self, now: float) -> None:
-        bucket = now // _BUCKET
-        if bucket != self._bucket:
-            self._accepted = self._rate_of_late(now)
-            self._bucket, self._in_bucket = bucket, 0
-        self._in_bucket += 1
-
-    def _rate_of_late(self, now: float) -> float:
-        """Accepted launches per second, smoothed over buckets of time."""
-        if self._bucket == -inf:
-            return 0.0
-        full = self._in_bucket / max(_BUCKET, now - self._bucket * _BUCKET)
-        return full if self._accepted == 0.0 else _SMOOTH * full + (1 - _SMOOTH) * self._accepted
-
-
-_BUCKET = 0.5
-_SMOOTH = 0.8
+        self._next = now + 1.0 / self.rate
 
 
 class Blame(Enum):
@@ -154,13 +163,14 @@ class LocationGates:
         if len(self._refused_at) > 1:
             return Blame.ACCOUNT
         gate = self._gates.setdefault(location, _Gate())
+        if gate.until > now:
+            # It was sent before the gate closed, and does not close it for longer.
+            return Blame.LOCATION
         gate.refusals += 1
         if gate.refusals < self.pacing.gate_after:
             return Blame.UNCLEAR
-        # Launches that were sent before the gate closed do not close it for longer.
-        if gate.until <= now:
-            bound = self.pacing.gate_base * 2.0 ** min(gate.refusals - self.pacing.gate_after, 32)
-            gate.until = now + min(bound * self.rng.uniform(0.5, 1.5), self.pacing.gate_cap)
+        bound = self.pacing.gate_base * 2.0 ** min(gate.refusals - self.pacing.gate_after, 32)
+        gate.until = now + min(bound, self.pacing.gate_cap) * self.rng.uniform(0.5, 1.5)
         return Blame.LOCATION
 
 

@@ -1,7 +1,16 @@
 """`AsyncGameye`: the API's operations as methods."""
 
 import copy
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -12,15 +21,17 @@ import attrs
 from yarl import URL
 
 from gameye_async import _api
+from gameye_async._bulk import Bulk
 from gameye_async._calls import Options
 from gameye_async._core import Core, Setup
 from gameye_async._exchange import Request
-from gameye_async._launch import OnAbandon
+from gameye_async._launch import OnAbandon, Terms
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
 from gameye_async.models import (
+    LaunchOutcome,
     LaunchRequest,
     Location,
     OrphanRecord,
@@ -28,6 +39,7 @@ from gameye_async.models import (
     Session,
     SessionDetails,
     SessionSummary,
+    StopOutcome,
     format_ttl,
 )
 from gameye_async.settings import (
@@ -45,6 +57,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+OutcomeT = TypeVar("OutcomeT")
 
 
 class LaunchFields(TypedDict, total=False):
@@ -251,15 +265,73 @@ class AsyncGameye:
             request = LaunchRequest(**fields)
         elif fields:
             raise ConfigurationError("give a LaunchRequest or its fields, not both")
-        if request.ttl is None and self._default_ttl is not None:
-            request = attrs.evolve(request, ttl=self._default_ttl)
         return await core.launcher.launch(
-            request,
-            self._options,
-            deadline=self._options.timeouts.deadline if deadline is None else deadline,
-            idempotent=idempotent,
-            on_abandon=on_abandon or ("leave" if idempotent else "stop"),
+            self._with_ttl(request), self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
         )
+
+    def launch_many(
+        self,
+        requests: Iterable[LaunchRequest] | AsyncIterable[LaunchRequest],
+        *,
+        concurrency: int | None = None,
+        on_progress: Callable[[ClientStats], object] | None = None,
+        ordered: bool = False,
+        deadline: float | None = None,
+        idempotent: bool = False,
+        on_abandon: OnAbandon | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[LaunchOutcome]]:
+        """Launch many sessions; an async context manager over an async iterator of outcomes.
+
+        Requests are taken from the source only as launches end and outcomes are consumed, so that memory does
+        not grow with their number. A launch that fails is an outcome. Leaving early ends what is under way,
+        and stops each session that was launched and not delivered.
+
+        Args:
+            requests: Any sync or async iterable. An exception of it is raised after the outcomes of the
+                requests before it.
+            concurrency: Most launches at once; the client's `max_concurrency` when None.
+            on_progress: Called with the client's statistics ten times a second, and at the end.
+            ordered: Give the outcomes in the order of the requests instead of that of completion.
+            deadline: Seconds for each launch, from taking its request; `timeouts.deadline` when None.
+            idempotent: As for `launch`.
+            on_abandon: As for `launch`; "leave" also keeps sessions that were not delivered.
+
+        Raises:
+            ConfigurationError: `concurrency` is less than 1.
+        """
+        launcher = self._core().launcher
+        terms = self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
+
+        async def work(index: int, request: LaunchRequest) -> LaunchOutcome:
+            return await launcher.launch_outcome(index, self._with_ttl(request), terms)
+
+        def discard(outcome: LaunchOutcome) -> None:
+            launcher.discard(outcome, terms)
+
+        return self._bulk(requests, work, discard, concurrency, on_progress, ordered=ordered)
+
+    def stop_many(
+        self,
+        session_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int | None = None,
+        on_progress: Callable[[ClientStats], object] | None = None,
+        ordered: bool = False,
+    ) -> AbstractAsyncContextManager[AsyncIterator[StopOutcome]]:
+        """Stop many sessions; like `launch_many`, with one outcome an id.
+
+        Args:
+            session_ids: Any sync or async iterable.
+            concurrency: Most stops at once; reads and stops together never have more than eight in flight.
+            on_progress: Called with the client's statistics ten times a second, and at the end.
+            ordered: Give the outcomes in the order of the ids instead of that of completion.
+        """
+        launcher = self._core().launcher
+
+        async def work(index: int, session_id: str) -> StopOutcome:
+            return await launcher.stop_outcome(index, session_id, self._options)
+
+        return self._bulk(session_ids, work, lambda _: None, concurrency, on_progress, ordered=ordered)
 
     async def describe(self, session_id: str) -> SessionDetails:
         """One session (`GET /session/{id}`).
@@ -422,6 +494,35 @@ class AsyncGameye:
 
     async def _call(self, request: Request[T]) -> T:
         return await self._core().caller.call(request, self._options)
+
+    def _bulk(
+        self,
+        source: Iterable[ItemT] | AsyncIterable[ItemT],
+        work: Callable[[int, ItemT], Awaitable[OutcomeT]],
+        discard: Callable[[OutcomeT], None],
+        concurrency: int | None,
+        on_progress: Callable[[ClientStats], object] | None,
+        *,
+        ordered: bool,
+    ) -> Bulk[ItemT, OutcomeT]:
+        if concurrency is not None and concurrency < 1:
+            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
+        progress = None if on_progress is None else lambda: on_progress(self.stats)
+        workers = self._setup.max_concurrency if concurrency is None else concurrency
+        return Bulk(source, work, discard, workers, ordered, progress)
+
+    def _terms(self, deadline: float | None, *, idempotent: bool, on_abandon: OnAbandon | None) -> Terms:
+        return Terms(
+            self._options,
+            self._options.timeouts.deadline if deadline is None else deadline,
+            idempotent,
+            on_abandon or ("leave" if idempotent else "stop"),
+        )
+
+    def _with_ttl(self, request: LaunchRequest) -> LaunchRequest:
+        if self._default_ttl is None or not isinstance(request, LaunchRequest) or request.ttl is not None:
+            return request
+        return attrs.evolve(request, ttl=self._default_ttl)
 
     def _core(self) -> Core:
         if not self._cores:
