@@ -1,0 +1,25 @@
+"""The Gameye API on loopback: a faithful double for tests, simulations and local play."""
+
+from gameye_async.emulator.app import RequestRecord, build_app
+from gameye_async.emulator.faults import Fault, Faults
+from gameye_async.emulator.quirks import Profile, Quirks
+from gameye_async.emulator.refusal import Refusal
+from gameye_async.emulator.server import Emulator
+from gameye_async.emulator.sessions import Image, WarmPool
+from gameye_async.emulator.timeline import Event
+from gameye_async.emulator.world import World
+
+__all__ = [
+    "Emulator",
+    "Event",
+    "Fault",
+    "Faults",
+    "Image",
+    "Profile",
+    "Quirks",
+    "Refusal",
+    "RequestRecord",
+    "WarmPool",
+    "World",
+    "build_app",
+]

@@ -1,0 +1,154 @@
+"""The emulator as a server on loopback."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self, TypedDict, Unpack
+
+from aiohttp import web
+
+from gameye_async.emulator.app import REQUESTS_KEPT, RequestRecord, StartContainer, build_app
+from gameye_async.emulator.faults import Fault, Faults
+from gameye_async.emulator.quirks import Profile, Quirks
+from gameye_async.emulator.sessions import Image, WarmPool
+from gameye_async.emulator.world import World
+
+DEFAULT_TOKEN: Final = "emulator-token"  # noqa: S105  -- it opens nothing but the emulator
+BACKLOG: Final = 4096
+
+
+class WorldOptions(TypedDict, total=False):
+    """What `Emulator` passes on to the `World` that it makes; see there."""
+
+    locations: Mapping[str, int] | Sequence[str]
+    capacity: int
+    images: dict[str, Image] | None
+    pools: Iterable[WarmPool]
+    quirks: Quirks
+    start_rate: float | None
+    start_burst: float | None
+    start_seconds: float
+    stop_seconds: float
+    retention_seconds: float
+    quota_seconds: float | None
+    quota_starts: int | None
+
+
+class Emulator:
+    """The Gameye API on loopback, as an async context manager.
+
+    Args:
+        world: World to serve; a new one by default.
+        profile: Generation of the API of a new world: `"current"` or `"legacy"`.
+        token: Bearer token with every scope.
+        scoped_tokens: Further tokens, each with the scopes that it has.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        faults: What goes wrong from the start; `emulator.faults` can be changed at any time.
+        seed: Seed of a new world's random source; None takes a fresh one.
+        start_container: Awaited for every launch before its session exists; see `build_app`.
+        keep_alive: Seconds after which an idle connection is closed.
+        **options: Further arguments of the new world.
+
+    Raises:
+        ValueError: The profile is unknown.
+        TypeError: A world was given and options for a new one too.
+    """
+
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        profile: str = "current",
+        token: str = DEFAULT_TOKEN,
+        scoped_tokens: Mapping[str, frozenset[str]] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Iterable[Fault] = (),
+        seed: int | None = None,
+        start_container: StartContainer | None = None,
+        keep_alive: float = 75.0,
+        **options: Unpack[WorldOptions],
+    ) -> None:
+        if world is not None and options:
+            raise TypeError(f"the world that was given has its own {', '.join(options)}")
+        self.world = world or World(
+            clock=time.monotonic,
+            rng=random.Random(seed),  # noqa: S311  -- seeded on purpose, nothing here is secret
+            epoch=time.time() - time.monotonic(),
+            profile=Profile.named(profile),
+            **options,
+        )
+        self.token = token
+        self.faults = Faults(faults)
+        self.requests: deque[RequestRecord] = deque(maxlen=REQUESTS_KEPT)
+        self._scoped_tokens = scoped_tokens
+        self._start_container = start_container
+        self._address = host, port
+        self._keep_alive = keep_alive
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL, once it listens.
+
+        Raises:
+            RuntimeError: It does not listen.
+        """
+        host, port = self._listening().addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def __aenter__(self) -> Self:
+        app = build_app(
+            self.world,
+            token=self.token,
+            scoped_tokens=self._scoped_tokens,
+            faults=self.faults,
+            requests=self.requests,
+            start_container=self._start_container,
+        )
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=self._keep_alive, shutdown_timeout=0.1
+        )
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, *self._address, backlog=BACKLOG).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._listening().cleanup()
+        self._runner = None
+        # The connections' tasks are cancelled by now and take one more turn of the loop to end.
+        await asyncio.sleep(0)
+
+    def drop_connections(self) -> None:
+        """Reset every open connection, as a crashing gateway does; requests in flight go on unheard."""
+        server = self._listening().server
+        for connection in server.connections if server else ():
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def restart(self, *, keep_memory: bool = True) -> None:
+        """Restart the platform: connections drop and launches in flight are lost.
+
+        Args:
+            keep_memory: Whether sessions survive.
+        """
+        self.world.restart(keep_memory=keep_memory)
+        self.drop_connections()
+
+    def _listening(self) -> web.AppRunner:
+        if self._runner is None:
+            raise RuntimeError("the emulator listens only inside `async with`")
+        return self._runner
