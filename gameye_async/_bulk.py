@@ -6,7 +6,15 @@ and stalls the event loop for almost a second at a hundred thousand.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -27,8 +35,8 @@ class Bulk(Generic[ItemT, OutcomeT]):
 
     The source is read only when a worker is free and the consumer keeps up: at most `concurrency` items are
     worked on, and as many outcomes wait to be consumed. Leaving early stops the reading, ends the work under
-    way, and discards the outcomes that were not consumed. An exception of the source, or of the work, is
-    raised after the outcomes that came before it.
+    way, closes a source that is an async generator, and discards the outcomes that were not consumed. An
+    exception of the source, or of the work, is raised after the outcomes that came before it.
 
     Attributes:
         source: Items, from any sync or async iterable.
@@ -76,6 +84,8 @@ class Bulk(Generic[ItemT, OutcomeT]):
         try:
             if self._workers:
                 await asyncio.wait(self._workers)
+            if isinstance(self._items, AsyncGenerator):
+                await self._items.aclose()
         finally:
             for outcome in self._done.rest():
                 self.discard(outcome)

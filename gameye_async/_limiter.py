@@ -58,9 +58,6 @@ class Pace:
 
     async def turn(self) -> None:
         """Wait until it is this launch's turn."""
-        if not self._queue.locked() and self.rate.wait(self._clock()) == 0.0:
-            self.rate.sent(self._clock())
-            return
         # Only the head of the queue sleeps, so that a change of the rate counts for all behind it.
         async with self._queue:
             while wait := self.rate.wait(self._clock()):  # noqa: ASYNC110  -- time is what it waits for
