@@ -16,7 +16,7 @@ from collections.abc import (
     Iterator,
 )
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, cast
 
 from attrs import define, field
 
@@ -85,7 +85,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
             if self._workers:
                 await asyncio.wait(self._workers)
             if isinstance(self._items, AsyncGenerator):
-                await self._items.aclose()
+                await cast("AsyncGenerator[ItemT]", self._items).aclose()
         finally:
             for outcome in self._done.rest():
                 self.discard(outcome)

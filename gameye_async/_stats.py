@@ -1,7 +1,7 @@
 """What a client has done and is doing, counted."""
 
 from collections import Counter
-from math import log
+from math import exp, log
 
 from attrs import define, field, frozen
 
@@ -73,7 +73,7 @@ class Histogram:
         for bucket, count in enumerate(self._counts):
             left -= count
             if count and left <= 0:
-                return _SHORTEST * 1.1 ** (bucket - 0.5)
+                return _SHORTEST * exp(_STEP * (bucket - 0.5))
         return None
 
 
