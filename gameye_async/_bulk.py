@@ -7,7 +7,6 @@ and stalls the event loop for almost a second at a hundred thousand.
 import asyncio
 from collections import deque
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -16,7 +15,7 @@ from collections.abc import (
     Iterator,
 )
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar
 
 from attrs import define, field
 
@@ -84,8 +83,9 @@ class Bulk(Generic[ItemT, OutcomeT]):
         try:
             if self._workers:
                 await asyncio.wait(self._workers)
-            if isinstance(self._items, AsyncGenerator):
-                await cast("AsyncGenerator[ItemT]", self._items).aclose()
+            close = getattr(self._items, "aclose", None)
+            if close is not None:
+                await close()
         finally:
             for outcome in self._done.rest():
                 self.discard(outcome)
