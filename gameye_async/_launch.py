@@ -163,7 +163,6 @@ class Launch:
     async def _launch(self) -> Session:
         while True:
             credential = await self.launcher.caller.credential()
-            _refuse_leak(self.request, credential)
             location = await self._admit()
             result = await self._post(location, credential)
             session = await self._digest(result, location)
@@ -201,6 +200,10 @@ class Launch:
         self._sending = True
         try:
             request = _api.launch(self.request, location)
+            if credential.is_in(request.body or b""):
+                raise ConfigurationError(
+                    "env, args or labels hold the API token, which everybody who reads sessions would see"
+                )
             outcome = await caller.transport.attempt(
                 request, credential, now + self.terms.options.timeouts.attempt, self.terms.options.headers
             )
@@ -379,16 +382,3 @@ class Launch:
 
     def _elapsed(self) -> float:
         return self.launcher.caller.clock() - self._started
-
-
-def _refuse_leak(request: LaunchRequest, credential: Credential) -> None:
-    """Anyone with `session:read` sees a session's env, and players may see its arguments."""
-    for name, values in (
-        ("env", request.env.values()),
-        ("args", request.args),
-        ("labels", request.labels.values()),
-    ):
-        if any(credential.token in value for value in values):
-            raise ConfigurationError(
-                f"{name} holds the API token, which everybody who reads sessions would see"
-            )

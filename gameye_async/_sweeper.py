@@ -54,8 +54,9 @@ class Sweeper:
         for limit in due:
             del self._limits[limit]
             limit.expire()
-        if self._limits:
-            self._arm(max(min(limit.when for limit in self._limits), now + _GRAIN))
+        earliest = min((limit.when for limit in self._limits), default=inf)
+        if earliest < inf:
+            self._arm(max(earliest, now + _GRAIN))
 
 
 class Limit:

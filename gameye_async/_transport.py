@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from multidict import CIMultiDict
 from yarl import URL
 
-from gameye_async._exchange import MIB, Answered, NotSent, Outcome, Request, Unknown
+from gameye_async._exchange import NotSent, Outcome, Request, Unknown
+from gameye_async._fast_path import FastPath, is_known
+from gameye_async._safe_path import Path, Progress, SafePath
 from gameye_async._sweeper import Sweeper
 from gameye_async.errors import ClientClosedError
 from gameye_async.settings import Credential
@@ -48,20 +48,6 @@ _BEFORE_SENDING = (
 )
 
 
-class _Body(aiohttp.BytesPayload):
-    """A body that remembers whether any of it was handed to a connection.
-
-    Without a body no launch can have happened, and this needs no hook in the session, so that it works
-    with a borrowed one too (a TraceConfig would not, and costs 13 microseconds a request).
-    """
-
-    started = False
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self.started = True
-        await super().write_with_length(writer, content_length)
-
-
 class Transport:
     """A connection pool to one origin.
 
@@ -88,23 +74,22 @@ class Transport:
         tls: ssl.SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
-        self._origin = str(origin)
         self._sweeper = sweeper
         self._owned = session is None
-        self._session = session or aiohttp.ClientSession(
-            # Waiting for a connection happens in the lanes, which are fair.
-            connector=connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
+        # Waiting for a connection happens in the lanes, which are fair.
+        pool = (
+            connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE)
+            if session is None
+            else None
         )
-        self._headers = CIMultiDict({"Accept": "*/*", "User-Agent": user_agent})
-        self._options: dict[str, Any] = {
-            # aiohttp would turn a redirected POST into a GET.
-            "allow_redirects": False,
-            "raise_for_status": False,
-            "timeout": aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-            "ssl": tls or True,
-            "proxy": proxy,
-        }
+        self._session = session or aiohttp.ClientSession(connector=pool, cookie_jar=aiohttp.DummyCookieJar())
+        headers = {"Accept": "*/*", "User-Agent": user_agent}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        self._path: Path
+        if pool is not None and proxy is None and is_known(pool):
+            self._path = FastPath(pool, origin, headers, timeout=timeout, tls=tls)
+        else:
+            self._path = SafePath(self._session, origin, headers, timeout=timeout, tls=tls, proxy=proxy)
 
     async def close(self) -> None:
         """Close the pool, unless it is borrowed."""
@@ -115,8 +100,6 @@ class Transport:
         self, request: Request[Any], credential: Credential, until: float, headers: Mapping[str, str]
     ) -> Outcome:
         """Send a request once, and read its answer up to the request's limit.
-
-        aiohttp itself sends GET, PUT and DELETE a second time when a kept connection turns out closed.
 
         Args:
             request: What to send.
@@ -129,45 +112,22 @@ class Transport:
         """
         if self._session.closed:
             raise ClientClosedError("the aiohttp session that this client uses is closed")
-        body = None if request.body is None else _Body(request.body, content_type="application/json")
-        answered: Answered | None = None
+        progress = Progress()
         failure: type[BaseException] = TimeoutError
         try:
             with self._sweeper.until(until):
-                response = await self._session.request(
-                    request.method,
-                    URL(self._origin + request.target, encoded=True),
-                    data=body,
-                    headers=CIMultiDict(self._headers, Authorization=credential, **headers),
-                    **self._options,
-                )
-                answered = Answered(response.status, response.headers, b"", "the answer was cut off")
-                try:
-                    await _read(response.content, request.limit, answered)
-                finally:
-                    # Nothing happens when the whole answer was read and the connection given back.
-                    response.close()
+                await self._path.exchange(request, credential, headers, progress)
         except asyncio.CancelledError as cancelled:
             # The frames inside aiohttp hold the header and the body.
             cancelled.__context__ = None
             raise cancelled.with_traceback(None) from None
         except (aiohttp.ClientError, OSError) as error:
             failure = type(error)
-        if answered is not None:
-            answered.body = credential.scrub(answered.body)
-            return answered
+        if progress.answered is not None:
+            progress.answered.body = credential.scrub(progress.answered.body)
+            return progress.answered
         reason = next((text for kind, text in _REASONS if issubclass(failure, kind)), failure.__name__)
-        sent = body.started if body is not None else not issubclass(failure, _BEFORE_SENDING)
-        return Unknown(reason, timed_out=issubclass(failure, TimeoutError)) if sent else NotSent(reason)
-
-
-async def _read(content: aiohttp.StreamReader, limit: int, answered: Answered) -> None:
-    chunks: list[bytes] = []
-    left = limit
-    while chunk := await content.readany():
-        left -= len(chunk)
-        if left < 0:
-            answered.fault = f"the answer is larger than {limit // MIB} MiB"
-            return
-        chunks.append(chunk)
-    answered.body, answered.fault = b"".join(chunks), ""
+        started = progress.started
+        if request.body is None:
+            started = not issubclass(failure, _BEFORE_SENDING)
+        return Unknown(reason, timed_out=issubclass(failure, TimeoutError)) if started else NotSent(reason)

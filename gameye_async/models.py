@@ -2,10 +2,10 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from attrs import field, frozen
 
@@ -314,16 +314,19 @@ def _filled(name: str, value: object) -> str:
     return str(value)
 
 
-def _plain(value: object) -> bool:
-    """Whether a text is certainly fine, so that the naming of each item can wait until one is not."""
-    return type(value) is str and value != "" and value.isascii()
+def _plain(texts: Collection[object]) -> bool:
+    """Whether all are certainly fine, so that the naming of each one can wait until one is not."""
+    try:
+        return all(texts) and "".join(cast("Collection[str]", texts)).isascii()
+    except TypeError:
+        return False
 
 
 def _location(value: str | Iterable[str]) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value)
     if not names:
         raise ConfigurationError("location must name at least one location")
-    return names if all(map(_plain, names)) else tuple([_filled("location", name) for name in names])
+    return names if _plain(names) else tuple([_filled("location", name) for name in names])
 
 
 def _image(value: str) -> str:
@@ -345,7 +348,7 @@ def _id(value: str | uuid.UUID | None) -> str:
 
 
 def _env(value: Mapping[str, str]) -> dict[str, str]:
-    if not (all(map(_plain, value)) and all(map(_plain, value.values()))):
+    if not (_plain(value.keys()) and _plain(value.values())):
         for name, text in value.items():
             _filled(f"env[{name!r}]", text)
             _filled("env name", name)
@@ -356,13 +359,11 @@ def _args(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ConfigurationError("args must be a list of texts, not one text")
     args = tuple(value)
-    return (
-        args if all(map(_plain, args)) else tuple([_filled(f"args[{i}]", arg) for i, arg in enumerate(args)])
-    )
+    return args if _plain(args) else tuple([_filled(f"args[{i}]", arg) for i, arg in enumerate(args)])
 
 
 def _labels(value: Mapping[str, str]) -> dict[str, str]:
-    if not (all(map(_plain, value)) and all(map(_plain, value.values()))):
+    if not (_plain(value.keys()) and _plain(value.values())):
         for name, text in value.items():
             _text(f"labels[{name!r}]", text)
             _filled("label name", name)

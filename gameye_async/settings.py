@@ -1,11 +1,12 @@
 """What can be set on a client: where the API is, how long to wait, how to retry, how to pace."""
 
+import json
 import os
 import re
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from attrs import field, frozen
 from yarl import URL
@@ -130,19 +131,28 @@ class Pacing:
 class Credential(str):
     """An Authorization header that stays out of reprs, logs and tracebacks, aiohttp's own included."""
 
-    __slots__ = ()
+    __slots__ = ("_traces",)
+    _traces: set[bytes]
+
+    def __new__(cls, token: str) -> Self:
+        """The header for a token."""
+        self = super().__new__(cls, f"Bearer {token}")
+        # The token as it is, and as JSON would escape it.
+        self._traces = {token.encode(), json.dumps(token)[1:-1].encode()}
+        return self
 
     def __repr__(self) -> str:
         return "'***'"
 
-    @property
-    def token(self) -> str:
-        """The token itself; to be used and forgotten at once."""
-        return self.removeprefix("Bearer ")
+    def is_in(self, text: bytes) -> bool:
+        """Whether the token can be read in a text."""
+        return any(trace in text for trace in self._traces)
 
     def scrub(self, text: bytes) -> bytes:
         """Text in which the token, should an answer echo it, is replaced."""
-        return text.replace(self.token.encode(), b"***")
+        for trace in self._traces:
+            text = text.replace(trace, b"***")
+        return text
 
 
 class Token:
@@ -183,7 +193,7 @@ def _credential(token: object) -> Credential:
         raise ConfigurationError(
             "the token must be printable ASCII without spaces; was a line break copied with it?"
         )
-    return Credential(f"Bearer {token}")
+    return Credential(token)
 
 
 def find_token(token: str | Callable[[], Awaitable[str]] | None) -> Token:

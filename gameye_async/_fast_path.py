@@ -1,0 +1,145 @@
+"""An HTTP exchange on aiohttp's connection pool and response parser, below `ClientSession`.
+
+`ClientSession._request` and the objects it makes for each request cost more than the exchange itself:
+`benchmarks/launch.py` shows both paths beside bare aiohttp. What is used here of aiohttp is not public, so
+`is_known` looks before the client relies on it; with another aiohttp, the safe path serves.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.helpers import TimerNoop
+from aiohttp.http import HttpProcessingError
+from yarl import URL
+
+from gameye_async._exchange import Answered, Request
+from gameye_async._safe_path import Progress, read_body
+from gameye_async.settings import Credential
+
+# asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an
+# answer. Below its threshold of 128 KiB the buffer comes from the heap.
+_RECEIVE = 64 * 1024
+_RESENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_PARSING = {"timer", "skip_payload", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"}
+
+
+def is_known(connector: aiohttp.BaseConnector) -> bool:
+    """Whether this aiohttp has the insides that are used here."""
+    try:
+        connect = [*signature(type(connector).connect).parameters]
+        parsing = signature(ResponseHandler.set_response_params).parameters
+        route = signature(aiohttp.ClientRequest).parameters
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return (
+        connect == ["self", "req", "traces", "timeout"]
+        and parsing.keys() >= _PARSING
+        and route.keys() >= {"method", "url", "headers", "loop", "ssl"}
+        and all(hasattr(Connection, name) for name in ("protocol", "transport", "release", "close"))
+    )
+
+
+class FastPath:
+    """Exchanges on a connector.
+
+    Args:
+        connector: The pool.
+        origin: Scheme, host and port of the API.
+        headers: Headers of each request.
+        timeout: Bounds the making of a connection.
+        tls: TLS settings; aiohttp's verified default when None.
+    """
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        origin: URL,
+        headers: Mapping[str, str],
+        *,
+        timeout: aiohttp.ClientTimeout,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._connector = connector
+        self._timeout = timeout
+        # The connector asks a request where to connect to; all of ours go to the same place.
+        self._route = aiohttp.ClientRequest(
+            "GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop()
+        )
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in self._route.headers.items())
+        self._parsing: dict[str, Any] = {
+            "timer": TimerNoop(),
+            "read_until_eof": True,
+            "auto_decompress": True,
+            "read_timeout": None,
+            "read_bufsize": _RECEIVE,
+        }
+
+    async def exchange(
+        self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
+    ) -> None:
+        """Send a request, and read its answer into `progress`; aiohttp's exceptions come through.
+
+        Like aiohttp, it sends GET, HEAD, PUT and DELETE a second time when the connection turns out closed.
+        """
+        try:
+            await self._once(request, credential, headers, progress)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            lost = progress.answered is None and not isinstance(error, aiohttp.ClientConnectorError)
+            if request.method not in _RESENT or not lost:
+                raise
+            await self._once(request, credential, headers, progress)
+
+    async def _once(
+        self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
+    ) -> None:
+        try:
+            connection = await self._connector.connect(self._route, [], self._timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError from None
+        try:
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is None or transport is None or transport.is_closing():
+                raise aiohttp.ClientConnectionResetError  # noqa: TRY301  -- the connection is closed below
+            if getattr(transport, "max_size", 0) > _RECEIVE:
+                transport.max_size = _RECEIVE  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  -- of asyncio's own
+            protocol.set_response_params(skip_payload=request.method == "HEAD", **self._parsing)
+            progress.started = True
+            transport.write(self._render(request, credential, headers))
+            content = await self._answer(protocol, progress)
+            assert progress.answered is not None  # noqa: S101  -- for the type checkers
+            await read_body(content, request.limit, progress.answered)
+            if not content.is_eof():
+                connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()
+
+    async def _answer(self, protocol: ResponseHandler, progress: Progress) -> aiohttp.StreamReader:
+        while True:
+            try:
+                message, content = await protocol.read()
+            except HttpProcessingError as error:
+                raise aiohttp.ClientPayloadError(error.message) from None
+            # 1xx answers, such as early hints, come before the one that counts.
+            if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004  -- HTTP's classes
+                progress.answered = Answered(message.code, message.headers, b"", "the answer was cut off")
+                return content
+
+    def _render(self, request: Request[Any], credential: Credential, headers: Mapping[str, str]) -> bytes:
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
+        start = (
+            f"{request.method} {request.target} HTTP/1.1\r\n{self._head}Authorization: {credential}\r\n{more}"
+        )
+        if request.body is not None:
+            start += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
+            return start.encode() + request.body
+        if request.method in {"GET", "HEAD"}:
+            return f"{start}\r\n".encode()
+        return f"{start}Content-Length: 0\r\n\r\n".encode()

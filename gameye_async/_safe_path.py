@@ -1,0 +1,125 @@
+"""An HTTP exchange over aiohttp's public `ClientSession`, which works with any session and any version."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from attrs import define
+from multidict import CIMultiDict
+from yarl import URL
+
+from gameye_async._exchange import MIB, Answered, Request
+from gameye_async.settings import Credential
+
+
+@define
+class Progress:
+    """How far an exchange has got, whatever ends it.
+
+    Attributes:
+        started: Whether any of the request may have been handed to a connection; for a request with a body,
+            any of the body, because without one no launch can have happened.
+        answered: The answer, as far as it has come.
+    """
+
+    started: bool = False
+    answered: Answered | None = None
+
+
+class Path(Protocol):
+    """A way to exchange one request for its answer."""
+
+    async def exchange(
+        self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
+    ) -> None:
+        """Send a request, and read its answer into `progress`; aiohttp's exceptions come through."""
+        ...
+
+
+async def read_body(content: aiohttp.StreamReader, limit: int, answered: Answered) -> None:
+    """Read a body up to `limit` bytes; `answered.fault` says when that was not all of it."""
+    chunks: list[bytes] = []
+    left = limit
+    while chunk := await content.readany():
+        left -= len(chunk)
+        if left < 0:
+            answered.fault = f"the answer is larger than {limit // MIB} MiB"
+            return
+        chunks.append(chunk)
+    answered.body, answered.fault = b"".join(chunks), ""
+
+
+class SafePath:
+    """Exchanges over a `ClientSession`.
+
+    Args:
+        session: The session.
+        origin: Scheme, host and port of the API.
+        headers: Headers of each request.
+        timeout: Bounds the making of a connection.
+        tls: TLS settings; aiohttp's verified default when None.
+        proxy: Proxy to use; the environment's are not looked at.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        origin: URL,
+        headers: Mapping[str, str],
+        *,
+        timeout: aiohttp.ClientTimeout,
+        tls: ssl.SSLContext | None,
+        proxy: str | None,
+    ) -> None:
+        self._session = session
+        self._origin = str(origin)
+        self._headers = CIMultiDict(headers)
+        self._options: dict[str, Any] = {
+            # aiohttp would turn a redirected POST into a GET.
+            "allow_redirects": False,
+            "raise_for_status": False,
+            "timeout": timeout,
+            "ssl": tls or True,
+            "proxy": proxy,
+        }
+
+    async def exchange(
+        self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
+    ) -> None:
+        """Send a request, and read its answer into `progress`; aiohttp's exceptions come through.
+
+        aiohttp itself sends GET, PUT and DELETE a second time when a kept connection turns out closed.
+        """
+        body: _Body | None = None
+        if request.body is not None:
+            body = _Body(request.body, content_type="application/json")
+            body.progress = progress
+        response = await self._session.request(
+            request.method,
+            URL(self._origin + request.target, encoded=True),
+            data=body,
+            headers=CIMultiDict(self._headers, Authorization=credential, **headers),
+            **self._options,
+        )
+        progress.answered = Answered(response.status, response.headers, b"", "the answer was cut off")
+        try:
+            await read_body(response.content, request.limit, progress.answered)
+        finally:
+            # Nothing happens when the whole answer was read and the connection given back.
+            response.close()
+
+
+class _Body(aiohttp.BytesPayload):
+    """A body that tells when it is handed to a connection.
+
+    It needs no hook in the session, so that it works with a borrowed one too; a TraceConfig would not, and
+    costs 13 microseconds a request.
+    """
+
+    progress: Progress
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self.progress.started = True
+        await super().write_with_length(writer, content_length)
