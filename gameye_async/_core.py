@@ -72,7 +72,7 @@ class Core:
             ),
             token=setup.token,
             sweeper=sweeper,
-            launches=Lane(setup.max_concurrency),
+            launches=Lane(setup.max_concurrency, loop.time),
             control=Lane(_CONTROL_LANE),
             budget=RetryBudget(setup.retry.budget),
             latch=AuthLatch(),

@@ -82,9 +82,9 @@ class Launch:
     deadline: float
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
-    _search: Search = field(init=False)
     _started: float = field(init=False)
     _sending: bool = field(default=False, init=False)
+    _first_sent: float = field(default=inf, init=False)
     _last_sent: float = field(default=-inf, init=False)
     _last_maybe: float = field(default=-inf, init=False)
     _location: str = field(default="", init=False)
@@ -98,7 +98,6 @@ class Launch:
     def __attrs_post_init__(self) -> None:
         self._started = self.launcher.caller.clock()
         self._untried = list(self.request.location)
-        self._search = Search(self.launcher.caller, self.request, self.terms.options, self.terms.idempotent)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer; a task of the supervisor.
@@ -182,8 +181,10 @@ class Launch:
             if wait > 0:
                 await launcher.caller.back_off(wait)
                 continue
-            await launcher.pace.turn()
-            await launcher.caller.launches.enter()
+            if not launcher.pace.turn_now():
+                await launcher.pace.turn()
+            if not launcher.caller.launches.enter_now():
+                await launcher.caller.launches.enter()
             location = launcher.gates.take(locations, launcher.caller.clock())
             if location is not None:
                 return location
@@ -192,11 +193,9 @@ class Launch:
     async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:
         caller = self.launcher.caller
         now = caller.clock()
-        self._location, self._last_sent, self._search.first_sent = (
-            location,
-            now,
-            min(self._search.first_sent, now),
-        )
+        self._location, self._last_sent = location, now
+        if self._first_sent == inf:
+            self._first_sent = now
         self._sending = True
         try:
             request = _api.launch(self.request, location)
@@ -311,7 +310,7 @@ class Launch:
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
         with self._settling():
-            details = await self._search.within(self.terms.options.retry.consistency)
+            details = await self._search().within(self.terms.options.retry.consistency)
         if details is not None:
             return self._adopted(details)
         self._again(error)
@@ -321,13 +320,17 @@ class Launch:
         """The session if it is there now; a long enough silence proves that it was never created."""
         asked = self.launcher.caller.clock()
         with self._settling():
-            seen = await self._search.once()
+            seen = await self._search().once()
         if isinstance(seen, SessionDetails):
             return self._adopted(seen)
         # What counts is when the question was asked: a 404 may have been long on its way.
         if seen is not None and asked >= self._last_maybe + self.terms.options.retry.quiet:
             self.ambiguous = False
         return None
+
+    def _search(self) -> Search:
+        terms = self.terms
+        return Search(self.launcher.caller, self.request, terms.options, terms.idempotent, self._first_sent)
 
     @contextmanager
     def _settling(self) -> Generator[None]:
@@ -361,7 +364,7 @@ class Launch:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(
-                Abandoned(self.request.id, self._last_sent, self._search.owner, self.terms.options)
+                Abandoned(self.request.id, self._last_sent, self._search().owner, self.terms.options)
             )
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:

@@ -74,26 +74,26 @@ class Launcher:
         flight.callers += 1
         try:
             with self.caller.sweeper.until(until):
-                await asyncio.shield(flight.task)
-            # It may have ended in the very moment in which the time was over.
-            if flight.task.done():
+                await _ended(flight.task)
+            if flight.task.cancelled():
+                # The client was closed, and its launches ended.
+                error = flight.launch.closed()
+            elif flight.task.done():
+                # Perhaps in the very moment in which the time was over.
                 session = flight.task.result()
                 delivered = True
                 self._remember(session)
                 return session
-            error = flight.launch.overdue()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not flight.task.cancelled() or (task is not None and task.cancelling()):
-                raise
-            # Not this caller was cancelled: the client was closed, and its launches ended.
-            error = flight.launch.closed()
+            else:
+                error = flight.launch.overdue()
         except GameyeError as failure:
             error = failure
         finally:
             flight.callers -= 1
-            if not delivered and not flight.callers:
-                flight.launch.abandon(flight.task)
+            if not flight.callers:
+                if not delivered:
+                    flight.launch.abandon(flight.task)
+                self._land(flight)
         self.caller.counters.failed[type(error).__name__] += 1
         raise error from None
 
@@ -198,5 +198,26 @@ class Launcher:
     def _start(self, launch: Launch) -> _Flight:
         task = self.supervisor.spawn(launch.run())
         flight = self._flights[launch.request.id] = _Flight(launch, task)
-        task.add_done_callback(lambda _: self._flights.pop(launch.request.id))
         return flight
+
+    def _land(self, flight: _Flight) -> None:
+        """Forget a launch when it has ended; one that was abandoned may still have an attempt in flight."""
+        if not flight.task.done():
+            flight.task.add_done_callback(lambda _: self._land(flight))
+        elif self._flights.get(flight.launch.request.id) is flight:
+            del self._flights[flight.launch.request.id]
+
+
+async def _ended(task: asyncio.Task[Session]) -> None:
+    """Wait for the end of a task without being its owner; its result and exception are for others to take."""
+    waiter = asyncio.get_running_loop().create_future()
+
+    def wake(ended: asyncio.Task[Session]) -> None:
+        if not ended.cancelled():
+            # Whoever waited may be gone, and then nobody asks.
+            ended.exception()
+        if not waiter.done():
+            waiter.set_result(None)
+
+    task.add_done_callback(wake)
+    await waiter

@@ -1,8 +1,6 @@
 """Looking for the session of a launch by its id, and taking it over only when it is the launch's own."""
 
-from math import inf
-
-from attrs import define, field
+from attrs import define
 
 from gameye_async import _api, _policy
 from gameye_async._api import Sighting
@@ -37,7 +35,7 @@ class Search:
     request: LaunchRequest
     options: Options
     idempotent: bool
-    first_sent: float = field(default=inf, init=False)
+    first_sent: float
 
     async def within(self, seconds: float) -> SessionDetails | None:
         """The session as soon as it shows up; None when it has not after so many seconds.
