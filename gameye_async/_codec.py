@@ -6,12 +6,13 @@ asked as well, because just that one can say where in the JSON the fault lies.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_origin
 
-from attrs import field, frozen
+from attrs import frozen
 from cattrs import Converter, transform_error
+from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
 from gameye_async.errors import BadAnswerError, ConfigurationError
@@ -34,8 +35,15 @@ except ImportError:  # the `speed` extra is not installed
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
     def loads(text: bytes, /) -> Any:
-        """Plain data from JSON text."""
-        return json.loads(text)
+        """Plain data from JSON text.
+
+        Raises:
+            ValueError: It is none, or nested deeper than Python can follow.
+        """
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 else:
     dumps = orjson.dumps
@@ -44,17 +52,12 @@ else:
 T = TypeVar("T")
 
 
-def _distinct(ports: Iterable[Port]) -> tuple[Port, ...]:
-    return tuple(dict.fromkeys(ports))
-
-
 @frozen
 class LaunchAnswer:
     """The answer of `POST /session`; `id` may be missing from it, for the caller knows it."""
 
     host: str
-    # The description's own example repeats an entry.
-    ports: tuple[Port, ...] = field(converter=_distinct)
+    ports: tuple[Port, ...]
     id: str | None = None
 
 
@@ -244,11 +247,27 @@ def _env(value: Any, _: Any) -> dict[str, str]:
 
 
 def _joined(value: Any, _: Any) -> tuple[str, ...]:
-    return tuple([_text(player, str) for player in value["joined"]])
+    return tuple([_text(player, str) for player in _list(value["joined"])])
 
 
 def _joined_count(value: Any, _: Any) -> int:
     return _strict(int)(value["joinedCount"], int)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {_kind(value)}")  # noqa: TRY004  -- a fault of the data
+    return cast("list[Any]", value)
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list
+
+
+def _strict_list(kind: Any, converter: Converter) -> Callable[[Any, Any], list[Any]]:
+    """A hook that takes just JSON lists, because cattrs would take a text for a list of letters."""
+    entries = list_structure_factory(kind, converter)
+    return lambda value, kind: entries(_list(value), kind)
 
 
 _SUMMARY_FIELDS = {
@@ -267,6 +286,12 @@ def _build(*, detailed: bool) -> Converter:
     for primitive in (str, int, bool):
         converter.register_structure_hook(primitive, _strict(primitive))
     converter.register_structure_hook(SessionStatus, _status)
+    converter.register_structure_hook_factory(_is_list, _strict_list)
+
+    def distinct(kind: Any) -> Any:
+        # The description's own example repeats a port.
+        entries = converter.get_structure_hook(list[kind])
+        return override(struct_hook=lambda value, _: tuple(dict.fromkeys(entries(value, list[kind]))))
 
     def fields(cls: type[Any], **overrides: Any) -> None:
         structure: Callable[..., Any] = make_dict_structure_fn(
@@ -280,9 +305,9 @@ def _build(*, detailed: bool) -> Converter:
         container=override(struct_hook=_port_number),
         host=override(struct_hook=_port_number),
     )
-    fields(LaunchAnswer, host=override(struct_hook=_host))
-    fields(Location)
-    fields(Roster)
+    fields(LaunchAnswer, host=override(struct_hook=_host), ports=distinct(Port))
+    fields(Location, ips=distinct(str))
+    fields(Roster, players=distinct(str))
     fields(SessionSummary, **_SUMMARY_FIELDS, player_count=override(rename="playerCount"))
     fields(
         SessionDetails,
@@ -305,6 +330,7 @@ def _explain(error: BaseException, _: type | None) -> str:
 
 # cattrs names a place by our attribute where the JSON has another name.
 _WIRE_NAMES: dict[type, dict[str, str]] = {
+    LaunchAnswer: {".protocol": ".type"},
     SessionSummary: {".ports": ".port", ".version": ".tag", ".player_count": ".playerCount"},
     SessionDetails: {".ports": ".port", ".version": ".tag", ".player_count": ".players.joinedCount"},
 }

@@ -287,7 +287,7 @@ def format_ttl(ttl: timedelta | str) -> str:
         match = _TTL.fullmatch(ttl)
         if match and int(match["h"] or 0) + int(match["m"] or 0) > 0:
             return ttl
-    else:
+    elif isinstance(ttl, timedelta):
         minutes, rest = divmod(ttl, timedelta(minutes=1))
         if minutes > 0 and not rest:
             hours, minutes = divmod(minutes, 60)
@@ -323,7 +323,12 @@ def _plain(texts: Collection[object]) -> bool:
 
 
 def _location(value: str | Iterable[str]) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, str):
+        names = (value,)
+    elif isinstance(value, Iterable):
+        names = tuple(value)
+    else:
+        raise ConfigurationError(f"location must be text or several texts, not {type(value).__name__}")
     if not names:
         raise ConfigurationError("location must name at least one location")
     return names if _plain(names) else tuple([_filled("location", name) for name in names])
