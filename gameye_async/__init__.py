@@ -28,9 +28,9 @@ from gameye_async.errors import (
     StopUnconfirmedError,
     Violation,
 )
+from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import (
     LaunchOutcome,
-    LaunchRequest,
     Location,
     OrphanRecord,
     Port,

@@ -3,7 +3,6 @@
 They are those of the vendor's OpenAPI description; each docstring names the `operationId`.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -22,8 +21,10 @@ from gameye_async._exchange import (
     answered_json,
     server_time,
 )
+from gameye_async._segment import CONTROL, segment
 from gameye_async.errors import ConfigurationError
-from gameye_async.models import LaunchRequest, Location, Roster, SessionDetails, SessionSummary
+from gameye_async.launch_request import LaunchRequest
+from gameye_async.models import Location, Roster, SessionDetails, SessionSummary
 
 _NOT_FOUND = 404
 
@@ -170,7 +171,7 @@ def other(
     verb = method.upper()
     if not verb.isalpha() or not verb.isascii():
         raise ConfigurationError(f"{method!r} is not an HTTP method")
-    if not path.startswith("/") or path.startswith("//") or _CONTROL.search(path):
+    if not path.startswith("/") or path.startswith("//") or CONTROL.search(path):
         raise ConfigurationError("the path must start with one slash and hold no control characters")
     if any(part in {".", ".."} for part in path.split("/")) or "#" in path or "?" in path:
         raise ConfigurationError("the path must have no dot segments, query or fragment; pass query=...")
@@ -188,25 +189,6 @@ def other(
         Repeat.ALWAYS if verb in {"GET", "HEAD", "PUT", "DELETE"} else Repeat.UNSENT,
         limit=8 * MIB,
     )
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_MAX_SEGMENT = 255
-
-
-def segment(value: str, name: str) -> str:
-    """A value as exactly one percent-encoded path segment.
-
-    Raises:
-        ConfigurationError: It is empty, `.`, `..`, over 255 bytes, or holds control characters.
-    """
-    if not isinstance(value, str) or not value or value in {".", ".."} or _CONTROL.search(value):
-        raise ConfigurationError(
-            f"the {name} must be text other than '.' and '..' without control characters"
-        )
-    if len(value.encode()) > _MAX_SEGMENT:
-        raise ConfigurationError(f"the {name} must be at most {_MAX_SEGMENT} bytes")
-    return quote(value, safe="")
 
 
 def _query(path: str, query: Mapping[str, str | int | None]) -> str:

@@ -16,15 +16,8 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
 from gameye_async.errors import BadAnswerError, ConfigurationError
-from gameye_async.models import (
-    LaunchRequest,
-    Location,
-    Port,
-    Roster,
-    SessionDetails,
-    SessionStatus,
-    SessionSummary,
-)
+from gameye_async.launch_request import LaunchRequest
+from gameye_async.models import Location, Port, Roster, SessionDetails, SessionStatus, SessionSummary
 
 try:
     import orjson

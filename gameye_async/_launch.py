@@ -35,7 +35,8 @@ from gameye_async.errors import (
     SessionEndedError,
     SessionIdConflictError,
 )
-from gameye_async.models import LaunchRequest, Port, Session, SessionDetails
+from gameye_async.launch_request import LaunchRequest
+from gameye_async.models import Port, Session, SessionDetails
 from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
@@ -281,7 +282,8 @@ class Launch:
         """
         caller, policy = self.launcher.caller, self.terms.options.retry
         self._last = error
-        blame = self.launcher.refused(error, location, self._last_sent)
+        elsewhere = not self.ambiguous and len(self._untried) > 1
+        blame = self.launcher.refused(error, location, self._last_sent, elsewhere=elsewhere)
         if self.ambiguous or (self.terms.idempotent and not self._refusals):
             session = await self._probe()
             if session is not None:

@@ -22,7 +22,8 @@ from gameye_async.errors import (
     ServerError,
     StopUnconfirmedError,
 )
-from gameye_async.models import LaunchOutcome, LaunchRequest, Session, StopOutcome
+from gameye_async.launch_request import LaunchRequest
+from gameye_async.models import LaunchOutcome, Session, StopOutcome
 
 # How many of the sessions it launched a client knows, to tell "over already" from "never was".
 _REMEMBERED = 4096
@@ -159,12 +160,17 @@ class Launcher:
         if first:
             self.caller.budget.earn()
 
-    def refused(self, error: CapacityError | RateLimitedError, location: str, sent: float) -> Blame:
-        """A launch sent at `sent` was refused for now: who is to blame, and how fast to go on."""
+    def refused(
+        self, error: CapacityError | RateLimitedError, location: str, sent: float, *, elsewhere: bool
+    ) -> Blame:
+        """A launch sent at `sent` was refused for now: who is to blame, and how fast to go on.
+
+        A launch that can still go elsewhere does so at full speed, for the location may just be full.
+        """
         now = self.caller.clock()
         capacity = isinstance(error, CapacityError)
         blame = self.gates.refused(location, now) if capacity else Blame.ACCOUNT
-        if blame is not Blame.LOCATION:
+        if blame is Blame.ACCOUNT or (blame is Blame.UNCLEAR and not elsewhere):
             self.pace.rate.refused(now, sent)
         return blame
 

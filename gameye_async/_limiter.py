@@ -134,25 +134,31 @@ class Pace:
         clock: The event loop's time, in seconds.
     """
 
-    __slots__ = ("_clock", "_queue", "rate")
+    __slots__ = ("_clock", "_queue", "_waiting", "rate")
 
     def __init__(self, rate: AdaptiveRate, clock: Callable[[], float]) -> None:
         self.rate = rate
         self._clock = clock
         self._queue = asyncio.Lock()
+        # The lock is free for a moment between two of those that wait, but their turns are not.
+        self._waiting = 0
 
     def turn_now(self) -> bool:
         """Take a turn, unless that takes waiting."""
         now = self._clock()
-        if self._queue.locked() or self.rate.wait(now):
+        if self._waiting or self.rate.wait(now):
             return False
         self.rate.sent(now)
         return True
 
     async def turn(self) -> None:
         """Wait until it is this launch's turn."""
-        # Only the head of the queue sleeps, so that a change of the rate counts for all behind it.
-        async with self._queue:
-            while wait := self.rate.wait(self._clock()):  # noqa: ASYNC110  -- time is what it waits for
-                await asyncio.sleep(wait)
-            self.rate.sent(self._clock())
+        self._waiting += 1
+        try:
+            # Only the head of the queue sleeps, so that a change of the rate counts for all behind it.
+            async with self._queue:
+                while wait := self.rate.wait(self._clock()):  # noqa: ASYNC110  -- time is what it waits for
+                    await asyncio.sleep(wait)
+                self.rate.sent(self._clock())
+        finally:
+            self._waiting -= 1

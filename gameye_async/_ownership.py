@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from gameye_async._api import Sighting, Survey
-from gameye_async.models import GeneratedId, LaunchRequest, SessionSummary
+from gameye_async.launch_request import GeneratedId, LaunchRequest
+from gameye_async.models import SessionSummary
 
 # `Date` has whole seconds, `created` milliseconds; both are the API's own clocks.
 _SKEW = timedelta(seconds=2)

@@ -88,7 +88,7 @@ class AdaptiveRate:
         self._peak = max(min(self.rate, self._meter.rate(now)), self.pacing.floor)
         self._lowered = now
         self.rate = max(self._peak * self.pacing.decrease, self.pacing.floor)
-        self._next = now + 1.0 / self.rate
+        self._next = max(self._next, now + 1.0 / self.rate)
 
 
 class Blame(Enum):

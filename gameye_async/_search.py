@@ -16,7 +16,8 @@ from gameye_async.errors import (
     SessionEndedError,
     SessionIdConflictError,
 )
-from gameye_async.models import LaunchRequest, SessionDetails
+from gameye_async.launch_request import LaunchRequest
+from gameye_async.models import SessionDetails
 
 
 @define(eq=False)

@@ -30,9 +30,9 @@ from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
+from gameye_async.launch_request import LaunchRequest, format_ttl
 from gameye_async.models import (
     LaunchOutcome,
-    LaunchRequest,
     Location,
     OrphanRecord,
     Roster,
@@ -40,7 +40,6 @@ from gameye_async.models import (
     SessionDetails,
     SessionSummary,
     StopOutcome,
-    format_ttl,
 )
 from gameye_async.settings import (
     Environment,

@@ -1,15 +1,14 @@
-"""What is sent to the Session API and what comes back, as frozen value types."""
+"""What comes back from the Session API, as frozen value types."""
 
-import re
-import uuid
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 from attrs import field, frozen
 
-from gameye_async.errors import Attempt, ConfigurationError, GameyeError
+from gameye_async.errors import Attempt, GameyeError
+from gameye_async.launch_request import LaunchRequest, redacted
 
 Protocol = Literal["tcp", "udp"]
 
@@ -173,7 +172,7 @@ class LaunchOutcome:
         elapsed: Seconds from taking the request out of the source.
     """
 
-    request: "LaunchRequest"
+    request: LaunchRequest
     session: Session | None = None
     error: GameyeError | None = None
     index: int
@@ -224,11 +223,6 @@ class OrphanRecord:
     last_sent: datetime
 
 
-def redacted(secrets: Mapping[str, str]) -> str:
-    """The repr of a mapping whose values are nobody's business."""
-    return "{" + ", ".join(f"{key!r}: '***'" for key in secrets) + "}"
-
-
 @frozen(kw_only=True)
 class SessionSummary(Reachable):
     """A session as `GET /session` lists it.
@@ -271,164 +265,3 @@ class SessionDetails(SessionSummary):
     """
 
     players: tuple[str, ...] = ()
-
-
-_TTL = re.compile(r"(?=.)(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?", re.ASCII)
-
-
-def format_ttl(ttl: timedelta | str) -> str:
-    """The API's spelling of a time to live: hours and minutes, such as `2h30m`.
-
-    Raises:
-        ConfigurationError: It is not a positive whole number of minutes. The API would round a
-            shorter one up to a minute, and other units are refused by some of its versions.
-    """
-    if isinstance(ttl, str):
-        match = _TTL.fullmatch(ttl)
-        if match and int(match["h"] or 0) + int(match["m"] or 0) > 0:
-            return ttl
-    elif isinstance(ttl, timedelta):
-        minutes, rest = divmod(ttl, timedelta(minutes=1))
-        if minutes > 0 and not rest:
-            hours, minutes = divmod(minutes, 60)
-            return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
-    raise ConfigurationError(
-        f"ttl {str(ttl)!r} is not expressible in hours and minutes; "
-        "use a timedelta of whole minutes, or text such as '2h30m'"
-    )
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError(f"{name} holds a lone surrogate, which no JSON text can carry") from None
-    return value
-
-
-def _filled(name: str, value: object) -> str:
-    if not _text(name, value):
-        raise ConfigurationError(f"{name} must not be empty; the API refuses it")
-    return str(value)
-
-
-def _plain(texts: Collection[object]) -> bool:
-    """Whether all are certainly fine, so that the naming of each one can wait until one is not."""
-    try:
-        return all(texts) and "".join(cast("Collection[str]", texts)).isascii()
-    except TypeError:
-        return False
-
-
-def _location(value: str | Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        names = (value,)
-    elif isinstance(value, Iterable):
-        names = tuple(value)
-    else:
-        raise ConfigurationError(f"location must be text or several texts, not {type(value).__name__}")
-    if not names:
-        raise ConfigurationError("location must name at least one location")
-    return names if _plain(names) else tuple([_filled("location", name) for name in names])
-
-
-def _image(value: str) -> str:
-    return _filled("image", value)
-
-
-class GeneratedId(str):
-    """An id that was made here, at random, so that a session of this id can only be ours."""
-
-    __slots__ = ()
-
-
-def _id(value: str | uuid.UUID | None) -> str:
-    if value is None:
-        return GeneratedId(uuid.uuid4())
-    if isinstance(value, GeneratedId):
-        return value
-    return str(value) if isinstance(value, uuid.UUID) else _filled("id", value)
-
-
-def _env(value: Mapping[str, str]) -> dict[str, str]:
-    if not (_plain(value.keys()) and _plain(value.values())):
-        for name, text in value.items():
-            _filled(f"env[{name!r}]", text)
-            _filled("env name", name)
-    return dict(value)
-
-
-def _args(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ConfigurationError("args must be a list of texts, not one text")
-    args = tuple(value)
-    return args if _plain(args) else tuple([_filled(f"args[{i}]", arg) for i, arg in enumerate(args)])
-
-
-def _labels(value: Mapping[str, str]) -> dict[str, str]:
-    if not (_plain(value.keys()) and _plain(value.values())):
-        for name, text in value.items():
-            _text(f"labels[{name!r}]", text)
-            _filled("label name", name)
-    return dict(value)
-
-
-def _restart(_instance: object, _attribute: object, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"restart must be True or False, not {type(value).__name__}")
-
-
-def _ttl(value: timedelta | str | None) -> str | None:
-    return None if value is None else format_ttl(value)
-
-
-def _version(value: str | None) -> str | None:
-    return None if value is None else _filled("version", value)
-
-
-def _external_id(value: str | None) -> str | None:
-    return None if value is None else _text("external_id", value)
-
-
-def _enable_metrics(value: bool | str | None) -> str | None:  # noqa: FBT001  -- the API's field, passed by name
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return None if value is None else _text("enable_metrics", value)
-
-
-@frozen
-class LaunchRequest:
-    """What to launch: the body of `POST /session`, checked when it is made.
-
-    Args:
-        image: Application name registered at Gameye.
-        location: A location, or several in order of preference.
-        id: The session's id, text or UUID; a UUIDv4 is made when it is left out.
-        env: Environment of the container; values must not be empty. Never shown by repr.
-        args: Command line arguments, appended to the image's entry point; none may be empty.
-        restart: Whether the container is restarted when it fails.
-        labels: Your own metadata, to find the session by; ignored when a warm pool serves the launch.
-        version: Tag of the image; the one with the highest priority when left out.
-        ttl: When the session is ended by force: a timedelta of whole minutes, or text such as `2h30m`.
-        external_id: Your own identifier, which no answer repeats.
-        enable_metrics: Only known to older platforms; a bool is sent as the documented string.
-
-    Raises:
-        ConfigurationError: A field is one that the API would refuse; the text names it.
-    """
-
-    image: str = field(converter=_image)
-    location: tuple[str, ...] = field(converter=_location)
-    id: str = field(default=None, converter=_id, kw_only=True)
-    env: Mapping[str, str] = field(
-        factory=dict[str, str], converter=_env, repr=redacted, kw_only=True, hash=False
-    )
-    args: tuple[str, ...] = field(default=(), converter=_args, kw_only=True)
-    restart: bool = field(default=False, validator=_restart, kw_only=True)
-    labels: Mapping[str, str] = field(factory=dict[str, str], converter=_labels, kw_only=True, hash=False)
-    version: str | None = field(default=None, converter=_version, kw_only=True)
-    ttl: str | None = field(default=None, converter=_ttl, kw_only=True)
-    external_id: str | None = field(default=None, converter=_external_id, kw_only=True)
-    enable_metrics: str | None = field(default=None, converter=_enable_metrics, kw_only=True)

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from gameye_async import AsyncGameye, LaunchRequest, RetryPolicy, Timeouts
 from gameye_async.emulator import Fault, Faults, Quirks, Refusal, WarmPool, World, build_app
-from gameye_async.models import GeneratedId
+from gameye_async.launch_request import GeneratedId
 from tests.simulation.faults import RandomFaults
 from tests.simulation.history import Call, Closing, History
 from tests.simulation.loop import run

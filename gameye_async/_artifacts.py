@@ -1,0 +1,159 @@
+"""Downloads: a session's files as an archive on disk, whole or not at all."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Literal, Self
+
+from attrs import define, frozen
+
+from gameye_async._calls import Caller, Options
+from gameye_async._exchange import MIB
+from gameye_async._streams import artifact, open_stream
+from gameye_async.errors import BadAnswerError, DeadlineExceededError, NoAnswerError
+
+MAX_DOWNLOAD = 100 * MIB
+
+Format = Literal["tar", "tar.gz"]
+OnTransfer = Callable[[int, int | None], object]
+
+_GZIP = b"\x1f\x8b"
+_HEADER = 512
+
+
+@frozen
+class Artifact:
+    """An archive that was downloaded.
+
+    Attributes:
+        path: Where it is.
+        format: "tar" or "tar.gz", by its bytes: what the documentation says and what the API sends differ.
+        size: Its bytes.
+    """
+
+    path: Path
+    format: Format
+    size: int
+
+
+@define(eq=False)
+class NewFile:
+    """A file that shows up at its destination when it is whole, and not before."""
+
+    destination: Path
+    _part: Path
+    _file: IO[bytes]
+
+    @classmethod
+    def at(cls, destination: Path) -> Self:
+        """Begin one beside its destination, so that it can be moved there in one step.
+
+        Raises:
+            OSError: It cannot be written there.
+        """
+        if destination.is_dir():
+            raise IsADirectoryError(f"{destination} is a directory; name the file to write")
+        handle, name = tempfile.mkstemp(
+            prefix=f".{destination.name}-", suffix=".part", dir=destination.parent
+        )
+        return cls(destination, Path(name), os.fdopen(handle, "wb"))
+
+    def write(self, data: bytes) -> None:
+        """Append to it."""
+        self._file.write(data)
+
+    def finish(self) -> None:
+        """Have it on the disk, and move it to its destination; blocks."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self.destination)
+
+    def discard(self) -> None:
+        """Remove what was written, unless it is finished."""
+        with suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+async def download(
+    caller: Caller,
+    options: Options,
+    session_id: str,
+    path: str,
+    destination: Path,
+    *,
+    max_bytes: int,
+    seconds: float,
+    on_progress: OnTransfer | None,
+) -> Artifact:
+    """Fetch a file or folder of a session that is over.
+
+    Args:
+        caller: What all calls share.
+        options: Settings of the call.
+        session_id: Whose.
+        path: Absolute path in the container.
+        destination: File to write; an older one is replaced.
+        max_bytes: Most bytes of the archive.
+        seconds: How long it may take.
+        on_progress: Called with the bytes that have come, and with how many there will be if that is known.
+
+    Raises:
+        NotFoundError: There is no such session or path, or its container is gone.
+        BadAnswerError: It is too large, or no archive.
+        NoAnswerError: It was cut off.
+        DeadlineExceededError: It took too long.
+        OSError: It cannot be written.
+    """
+    request = artifact(session_id, path)
+    file = NewFile.at(destination)
+    until = caller.clock() + seconds
+    size = 0
+    head = b""
+    done = False
+    try:
+        with caller.sweeper.until(until):
+            stream = await open_stream(caller, request, options, until)
+            try:
+                if (stream.length or 0) > max_bytes:
+                    raise _too_large(max_bytes)
+                async for chunk in stream.chunks:
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise _too_large(max_bytes)
+                    if len(head) < _HEADER:
+                        head += chunk[: _HEADER - len(head)]
+                    file.write(chunk)
+                    if on_progress is not None:
+                        on_progress(size, stream.length)
+            except NoAnswerError as error:
+                raise NoAnswerError(f"{error.message} {size} bytes of it had come.") from None
+            finally:
+                stream.close()
+            done = True
+        if not done:
+            raise DeadlineExceededError(
+                f"the download of {path} took more than {seconds:g} s; {size} bytes had come"
+            )
+        kind = _format(head)
+        await asyncio.to_thread(file.finish)
+    finally:
+        file.discard()
+    return Artifact(destination, kind, size)
+
+
+def _too_large(limit: int) -> BadAnswerError:
+    return BadAnswerError(f"the archive is larger than {limit} bytes; raise max_bytes to have it")
+
+
+def _format(head: bytes) -> Format:
+    """What an archive is, by its first bytes; an empty tar is all zeros."""
+    if head.startswith(_GZIP):
+        return "tar.gz"
+    if head[257:262] == b"ustar" or (len(head) == _HEADER and not any(head)):
+        return "tar"
+    raise BadAnswerError("what came is neither a tar nor a gzip-compressed one")
