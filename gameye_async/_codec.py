@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar, cast, get_origin
 
 from attrs import frozen
@@ -274,7 +275,9 @@ _SUMMARY_FIELDS = {
 }
 
 
-def _build(*, detailed: bool) -> Converter:
+@cache
+def _converter(*, detailed: bool) -> Converter:
+    """The converter; made when first needed, because that takes 15 ms."""
     converter = Converter(detailed_validation=detailed)
     for primitive in (str, int, bool):
         converter.register_structure_hook(primitive, _strict(primitive))
@@ -311,10 +314,6 @@ def _build(*, detailed: bool) -> Converter:
     return converter
 
 
-_fast = _build(detailed=False)
-_detailed = _build(detailed=True)
-
-
 def _explain(error: BaseException, _: type | None) -> str:
     if isinstance(error, KeyError):
         return f"required field {error.args[0]!r} is missing"
@@ -336,11 +335,11 @@ def structure(payload: object, kind: type[T], path: str = "$") -> T:
         BadAnswerError: The shape is not the promised one; the error names the place in the JSON.
     """
     try:
-        return _fast.structure(payload, kind)
+        return _converter(detailed=False).structure(payload, kind)
     except Exception:  # noqa: BLE001, S110  -- the hooks may raise anything; the next lines say what is wrong
         pass
     try:
-        _detailed.structure(payload, kind)
+        _converter(detailed=True).structure(payload, kind)
     except Exception as error:  # noqa: BLE001  -- as above
         place = transform_error(error, path, _explain)[0]
     else:
