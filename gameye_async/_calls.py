@@ -65,20 +65,27 @@ class Caller:
     rng: Random
     clock: Callable[[], float]
 
-    async def call(self, request: Request[T], options: Options, deadline: float | None = None) -> T:
+    async def call(
+        self,
+        request: Request[T],
+        options: Options,
+        deadline: float | None = None,
+        tried: list[Attempt] | None = None,
+    ) -> T:
         """Send a request until it is answered for good.
 
         Args:
             request: What to send.
             options: Settings of the call.
             deadline: Seconds for the whole call; `options.timeouts.deadline` when None.
+            tried: Where to note the attempts, for a caller who wants to know of them after success, too.
 
         Raises:
             GameyeError: What the last attempt came to, or that the deadline passed.
         """
         seconds = options.timeouts.deadline if deadline is None else deadline
         until = self.clock() + seconds
-        tried: list[Attempt] = []
+        tried = [] if tried is None else tried
         while True:
             result = await self._attempt(request, options, until, tried)
             if not isinstance(result, GameyeError):

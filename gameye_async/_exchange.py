@@ -1,9 +1,8 @@
 """One HTTP exchange without I/O: the request, what can come of it, and how an answer is read."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar, cast
 
@@ -55,6 +54,28 @@ class Unknown:
 
 
 Outcome = Answered | NotSent | Unknown
+
+
+@frozen(eq=False)
+class Streaming:
+    """A good answer whose body is still on its way; whoever has it closes it.
+
+    Attributes:
+        head: The answer without its body.
+        chunks: The bytes of the body as they come. Raises `NoAnswerError` when they are cut off; a read that
+            is cancelled loses none of them.
+        close: Ends the connection, or gives it back when the body has been read to its end.
+    """
+
+    head: Answered
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], None]
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole body, None when the API did not say."""
+        text = self.head.headers.get("Content-Length", "")
+        return int(text) if text.isdecimal() else None
 
 
 class Repeat(Enum):
@@ -175,6 +196,9 @@ def server_time(headers: Mapping[str, str]) -> datetime | None:
 
 
 def _http_date(text: str) -> datetime | None:
+    # The package `email` takes 13 ms to import, and few answers are asked for their date.
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  -- see above
+
     try:
         return parsedate_to_datetime(text)
     except ValueError:

@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gameye_async._exchange import Answered, Request
-from gameye_async._safe_path import Progress, read_body
+from gameye_async._safe_path import NotHttpError, Progress, read_body
 from gameye_async.settings import Credential
 
 # asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an
@@ -109,7 +109,7 @@ class FastPath:
             if getattr(transport, "max_size", 0) > _RECEIVE:
                 transport.max_size = _RECEIVE  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  -- of asyncio's own
             protocol.set_response_params(skip_payload=request.method == "HEAD", **self._parsing)
-            progress.started = True
+            progress.start()
             transport.write(self._render(request, credential, headers))
             content = await self._answer(protocol, progress)
             assert progress.answered is not None  # noqa: S101  -- for the type checkers
@@ -125,8 +125,8 @@ class FastPath:
         while True:
             try:
                 message, content = await protocol.read()
-            except HttpProcessingError as error:
-                raise aiohttp.ClientPayloadError(error.message) from None
+            except HttpProcessingError:
+                raise NotHttpError from None
             # 1xx answers, such as early hints, come before the one that counts.
             if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004  -- HTTP's classes
                 progress.answered = Answered(message.code, message.headers, b"", "the answer was cut off")

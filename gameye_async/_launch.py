@@ -143,10 +143,10 @@ class Launch:
         if not self._sending:
             task.cancel()
 
-    def overdue(self) -> GameyeError:
-        """The error for a caller whose deadline has passed."""
+    def overdue(self, *, shared: bool) -> GameyeError:
+        """The error for a caller whose deadline has passed; `shared` when others still wait."""
         waited = f"the launch was not done within {self._elapsed():.3g} s"
-        if self.ambiguous or self._sending:
+        if self.ambiguous or self._sending or shared:
             return self._unknown(waited)
         if isinstance(self._last, CapacityError | RateLimitedError):
             return self._with_attempts(self._last)
@@ -194,10 +194,7 @@ class Launch:
     async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:
         caller = self.launcher.caller
         now = caller.clock()
-        self._location, self._last_sent = location, now
-        if self._first_sent == inf:
-            self._first_sent = now
-        self._sending = True
+        self._location = location
         try:
             request = _api.launch(self.request, location)
             if credential.is_in(request.body or b""):
@@ -205,10 +202,15 @@ class Launch:
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
             outcome = await caller.transport.attempt(
-                request, credential, now + self.terms.options.timeouts.attempt, self.terms.options.headers
+                request,
+                credential,
+                now + self.terms.options.timeouts.attempt,
+                self.terms.options.headers,
+                self._sent,
             )
         except asyncio.CancelledError:
-            self._may_have_worked()
+            if self._sending:
+                self._may_have_worked()
             raise
         finally:
             self._sending = False
@@ -217,6 +219,12 @@ class Launch:
         result = caller.judge(request, outcome, credential)
         self._attempts.append(record(outcome, result, caller.clock() - now, location))
         return result
+
+    def _sent(self) -> None:
+        """An attempt has a connection and goes out: from now on it may work."""
+        self._sending = True
+        self._last_sent = self.launcher.caller.clock()
+        self._first_sent = min(self._first_sent, self._last_sent)
 
     async def _digest(self, result: LaunchAnswer | GameyeError, location: str) -> Session | None:
         """The session an attempt led to; None when the next attempt is prepared.

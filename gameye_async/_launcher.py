@@ -11,6 +11,7 @@ from gameye_async._limiter import Pace
 from gameye_async._pacing import Blame, LocationGates
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
+    Attempt,
     CapacityError,
     ConfigurationError,
     DeadlineExceededError,
@@ -86,7 +87,7 @@ class Launcher:
                 self._remember(session)
                 return session
             else:
-                error = flight.launch.overdue()
+                error = flight.launch.overdue(shared=flight.callers > 1)
         except GameyeError as failure:
             error = failure
         finally:
@@ -104,16 +105,20 @@ class Launcher:
         Raises:
             StopUnconfirmedError: No answer came; it is stopped in the background.
         """
-        request = _api.stop(session_id)
+        # All of it in a task of its own, so that also a cancelled stop goes on when it is not confirmed.
+        task = self.supervisor.spawn(self._stop(session_id, options))
+        # When the caller has gone, nobody else looks at what it raised.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _stop(self, session_id: str, options: Options) -> bool:
+        tried: list[Attempt] = []
         try:
-            return await asyncio.shield(self.supervisor.spawn(self.caller.call(request, options)))
-        except NotFoundError as error:
-            # Gone because an attempt of ours that was not answered has stopped it.
-            if any(attempt.phase == "sent" for attempt in error.attempts):
-                return True
-            if session_id in self._delivered:
-                return False
-            raise
+            stopped = await self.caller.call(_api.stop(session_id), options, tried=tried)
+        except NotFoundError:
+            stopped = False
+            if session_id not in self._delivered and not _unanswered(tried):
+                raise
         except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
             self.supervisor.stop_later(session_id, options)
             raise StopUnconfirmedError(
@@ -121,6 +126,8 @@ class Launcher:
                 session_id=session_id,
                 attempts=error.attempts,
             ) from None
+        # When it is over already, an attempt of ours whose answer was lost has stopped it.
+        return stopped or _unanswered(tried)
 
     async def launch_outcome(self, index: int, request: LaunchRequest, terms: Terms) -> LaunchOutcome:
         """Launch one of many: what comes of it is a value, whichever way it goes."""
@@ -212,6 +219,10 @@ class Launcher:
             flight.task.add_done_callback(lambda _: self._land(flight))
         elif self._flights.get(flight.launch.request.id) is flight:
             del self._flights[flight.launch.request.id]
+
+
+def _unanswered(attempts: list[Attempt]) -> bool:
+    return any(attempt.phase == "sent" for attempt in attempts)
 
 
 async def _ended(task: asyncio.Task[Session]) -> None:

@@ -80,7 +80,6 @@ class Lane:
             self._admit()
             raise
         self._called -= 1
-        self._admit()
 
     def leave(self) -> None:
         """Give the place back."""

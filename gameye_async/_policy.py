@@ -22,6 +22,7 @@ from gameye_async.errors import (
 from gameye_async.settings import Credential, RetryPolicy
 
 _UNSENT_COST = 1.0
+_REDIRECTS = 300
 
 
 def retry_cost(policy: RetryPolicy, request: Request[Any], error: GameyeError, attempts: int) -> float | None:
@@ -42,8 +43,9 @@ def retry_cost(policy: RetryPolicy, request: Request[Any], error: GameyeError, a
             return policy.budget_throttle_cost
         case NoAnswerError() | ServerError() if request.repeat is Repeat.ALWAYS:
             return policy.budget_cost
-        case BadAnswerError() if request.repeat is Repeat.ALWAYS and attempts == 1:
-            return policy.budget_cost
+        case BadAnswerError(status=status) if request.repeat is Repeat.ALWAYS and attempts == 1:
+            # A redirect would only be one again.
+            return policy.budget_cost if (status or 0) < _REDIRECTS else None
         case _:
             return None
 

@@ -1,7 +1,7 @@
 """An HTTP exchange over aiohttp's public `ClientSession`, which works with any session and any version."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -19,13 +19,24 @@ class Progress:
     """How far an exchange has got, whatever ends it.
 
     Attributes:
+        on_start: Called when `started` becomes true.
         started: Whether any of the request may have been handed to a connection; for a request with a body,
             any of the body, because without one no launch can have happened.
         answered: The answer, as far as it has come.
     """
 
+    on_start: Callable[[], object] = bool
     started: bool = False
     answered: Answered | None = None
+
+    def start(self) -> None:
+        """The request is about to be handed to a connection."""
+        self.started = True
+        self.on_start()
+
+
+class NotHttpError(aiohttp.ClientError):
+    """What the server sent is not HTTP."""
 
 
 class Path(Protocol):
@@ -121,5 +132,5 @@ class _Body(aiohttp.BytesPayload):
     progress: Progress
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self.progress.started = True
+        self.progress.start()
         await super().write_with_length(writer, content_length)

@@ -5,18 +5,22 @@ chained, and what an attempt came to is a value.
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
-from gameye_async._exchange import NotSent, Outcome, Request, Unknown
+from gameye_async._exchange import Answered, NotSent, Outcome, Request, Streaming, Unknown
 from gameye_async._fast_path import FastPath, is_known
-from gameye_async._safe_path import Path, Progress, SafePath
+from gameye_async._safe_path import NotHttpError, Path, Progress, SafePath, read_body
 from gameye_async._sweeper import Sweeper
-from gameye_async.errors import ClientClosedError
+from gameye_async.errors import ClientClosedError, NoAnswerError
 from gameye_async.settings import Credential
 
 # An idle connection that the gateway closes at the moment we reuse it looks like a lost answer,
@@ -36,6 +40,7 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
     (aiohttp.ClientPayloadError, "the answer was cut off"),
     (aiohttp.ClientResponseError, "the answer was not HTTP"),
+    (NotHttpError, "the answer was not HTTP"),
     (TimeoutError, "no answer came in time"),
     (OSError, "the connection broke"),
 )
@@ -90,6 +95,18 @@ class Transport:
             self._path = FastPath(pool, origin, headers, timeout=timeout, tls=tls)
         else:
             self._path = SafePath(self._session, origin, headers, timeout=timeout, tls=tls, proxy=proxy)
+        self._origin = str(origin)
+        # Bytes are counted and told apart as they are on the wire, and nothing inflates on the way.
+        self._stream_headers = CIMultiDict(headers, **{"Accept-Encoding": "identity"})
+        self._open = partial(
+            self._session.request,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            timeout=timeout,
+            ssl=tls or True,
+            proxy=proxy,
+        )
 
     async def close(self) -> None:
         """Close the pool, unless it is borrowed."""
@@ -97,7 +114,12 @@ class Transport:
             await self._session.close()
 
     async def attempt(
-        self, request: Request[Any], credential: Credential, until: float, headers: Mapping[str, str]
+        self,
+        request: Request[Any],
+        credential: Credential,
+        until: float,
+        headers: Mapping[str, str],
+        on_sent: Callable[[], object] = bool,
     ) -> Outcome:
         """Send a request once, and read its answer up to the request's limit.
 
@@ -106,13 +128,14 @@ class Transport:
             credential: The Authorization header; only this request gets it, never the session.
             until: Loop time at which to give up.
             headers: More headers.
+            on_sent: Called when the request is about to go out; before, nothing can have happened.
 
         Raises:
             ClientClosedError: The borrowed session was closed.
         """
         if self._session.closed:
             raise ClientClosedError("the aiohttp session that this client uses is closed")
-        progress = Progress()
+        progress = Progress(on_sent)
         failure: type[BaseException] = TimeoutError
         try:
             with self._sweeper.until(until):
@@ -131,3 +154,100 @@ class Transport:
         if request.body is None:
             started = not issubclass(failure, _BEFORE_SENDING)
         return Unknown(reason, timed_out=issubclass(failure, TimeoutError)) if started else NotSent(reason)
+
+    async def stream(
+        self, request: Request[Any], credential: Credential, until: float, headers: Mapping[str, str]
+    ) -> Streaming | Outcome:
+        """Send a request without a body once, and give its answer as soon as its head is here.
+
+        Args:
+            request: What to send.
+            credential: The Authorization header; only this request gets it, never the session.
+            until: Loop time at which to give up waiting for the head. The body has no time limit here: a
+                followed log may be silent for hours, and TCP itself looks whether the peer still lives.
+            headers: More headers.
+
+        Returns:
+            The open answer, to be closed; or, when it is no success, what came of the attempt.
+
+        Raises:
+            ClientClosedError: The session was closed.
+        """
+        if self._session.closed:
+            raise ClientClosedError("the client is closed, or the aiohttp session that it uses")
+        answered: Answered | None = None
+        failure: type[BaseException] = TimeoutError
+        try:
+            with self._sweeper.until(until):
+                response = await self._open(
+                    request.method,
+                    URL(self._origin + request.target, encoded=True),
+                    headers=CIMultiDict(self._stream_headers, Authorization=credential, **headers),
+                )
+                if response.status < 300:  # noqa: PLR2004  -- 2xx
+                    _keep_alive(response)
+                    chunks = _Chunks(f"{request.method} {request.template}", response.content)
+                    return Streaming(Answered(response.status, response.headers, b""), chunks, response.close)
+                answered = Answered(response.status, response.headers, b"", "the answer was cut off")
+                try:
+                    await read_body(response.content, request.limit, answered)
+                finally:
+                    response.close()
+        except asyncio.CancelledError as cancelled:
+            # The frames inside aiohttp hold the header.
+            cancelled.__context__ = None
+            raise cancelled.with_traceback(None) from None
+        except (aiohttp.ClientError, OSError) as error:
+            failure = type(error)
+        if answered is not None:
+            answered.body = credential.scrub(answered.body)
+            return answered
+        if issubclass(failure, _BEFORE_SENDING):
+            return NotSent(_reason(failure))
+        return Unknown(_reason(failure), timed_out=issubclass(failure, TimeoutError))
+
+
+class _Chunks:
+    """The bytes of an answer as they come; what aiohttp raises ends here, too."""
+
+    __slots__ = ("_call", "_content")
+
+    def __init__(self, call: str, content: aiohttp.StreamReader) -> None:
+        self._call = call
+        self._content = content
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            failure = type(error)
+        else:
+            if not chunk:
+                raise StopAsyncIteration
+            return chunk
+        raise NoAnswerError(f"{self._call}: {_reason(failure)}.")
+
+
+def _reason(failure: type[BaseException]) -> str:
+    return next((text for kind, text in _REASONS if issubclass(failure, kind)), failure.__name__)
+
+
+# A peer that vanished is noticed after two minutes (seconds, seconds, times); Linux alone takes two hours.
+_PROBING = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+def _keep_alive(response: aiohttp.ClientResponse) -> None:
+    """Have TCP look whether the peer of an open answer is still there."""
+    transport = response.connection.transport if response.connection else None
+    connection = transport.get_extra_info("socket") if transport else None
+    if connection is None:
+        return
+    # It may be closed already, and not every platform has every option.
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBING:
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

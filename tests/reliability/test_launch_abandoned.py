@@ -1,0 +1,230 @@
+"""Launches that nobody waits for any more: cancelled, overdue, or outlived by their client."""
+
+import asyncio
+
+import attrs
+import pytest
+
+from gameye_async import (
+    ClientClosedError,
+    LaunchOutcomeUnknownError,
+    OrphanRecord,
+    Timeouts,
+)
+from gameye_async.emulator import Fault
+from tests.faultserver import FaultServer, answer, hang, held
+from tests.reliability.stage import (
+    QUICK,
+    Script,
+    described,
+    in_virtual_time,
+    launched,
+    methods,
+    new_request,
+    quick_client,
+    refusal,
+    stage,
+)
+
+
+@pytest.fixture
+def release():
+    """Set it to let the API answer."""
+    return asyncio.Event()
+
+
+def script_for(request, release):
+    """The API answers the launch when it is released, and its session can be stopped."""
+    return Script(POST=[held(release, launched(request))], GET=[described(request)], DELETE=[answer(204)])
+
+
+async def test_a_launch_that_was_not_sent_is_just_cancelled(release):
+    first = new_request()
+    async with (
+        FaultServer(script_for(first, release)) as server,
+        quick_client(server.url, max_concurrency=1) as gameye,
+    ):
+        ahead = asyncio.create_task(gameye.launch(first))
+        await server.wait_for_request()
+        queued = asyncio.create_task(gameye.launch(new_request()))
+        await asyncio.sleep(0)
+        queued.cancel()
+        await asyncio.wait([queued])
+        release.set()
+        await ahead
+        assert gameye.stats.queued == 0
+    assert queued.cancelled()
+    assert methods(server) == ["POST"]
+
+
+async def test_a_cancelled_launch_is_let_go_at_once_and_its_session_stopped(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert methods(server) == ["POST"]
+        release.set()
+        await server.wait_for_request(3)
+    assert methods(server) == ["POST", "GET", "DELETE"]
+    assert gameye.stats.orphans_stopped == 1
+
+
+async def test_cancelling_does_not_abort_what_is_under_way(release):
+    """Otherwise an outcome that can be known would turn into one that cannot."""
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        await asyncio.wait([call])
+        assert gameye.stats.in_flight == 1
+        release.set()
+
+
+async def test_a_cancelled_launch_leaves_its_session_when_told_to(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request, on_abandon="leave"))
+        await server.wait_for_request()
+        call.cancel()
+        await asyncio.wait([call])
+        release.set()
+    assert call.cancelled()
+    assert methods(server) == ["POST"]
+
+
+async def test_an_abandoned_launch_is_not_tried_again(release):
+    """A refusal settles it, and nobody wants another attempt."""
+    request = new_request()
+    script = Script(POST=[held(release, refusal(420)), launched(request)])
+    async with FaultServer(script) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        await asyncio.wait([call])
+        release.set()
+    assert methods(server) == ["POST"]
+
+
+@in_virtual_time
+async def test_a_cancelled_launch_that_is_backing_off_ends_there():
+    async with stage(Fault("refuse", status=420, retry_after=20.0)) as place:
+        call = asyncio.create_task(place.gameye.launch(new_request()))
+        await place.wait(1.0)
+        assert place.gameye.stats.backing_off == 1
+        call.cancel()
+        await asyncio.wait([call])
+        await place.wait(0.0)
+        assert place.gameye.stats.backing_off == 0
+    assert place.served == ["POST"]
+
+
+async def test_a_timeout_around_the_call_is_a_cancellation(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await gameye.launch(request)
+        release.set()
+        await server.wait_for_request(3)
+    assert methods(server) == ["POST", "GET", "DELETE"]
+
+
+async def test_a_launch_under_way_at_its_deadline_is_unknown_and_then_stopped(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        with pytest.raises(LaunchOutcomeUnknownError) as caught:
+            await gameye.launch(request, deadline=0.05)
+        assert caught.value.session_id == request.id
+        release.set()
+        await server.wait_for_request(3)
+    assert methods(server) == ["POST", "GET", "DELETE"]
+
+
+async def test_closing_waits_for_a_launch_under_way(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server:
+        gameye = await quick_client(server.url).__aenter__()
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        closing = asyncio.create_task(gameye.aclose())
+        await asyncio.sleep(0)
+        release.set()
+        await closing
+    assert (await call).id == request.id
+    assert methods(server) == ["POST"]
+
+
+async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
+    request = new_request()
+    orphans: list[OrphanRecord] = []
+    async with FaultServer(hang()) as server:
+        client = quick_client(server.url, timeouts=Timeouts(close=0.05), on_orphan=orphans.append)
+        async with client as gameye:
+            call = asyncio.create_task(gameye.launch(request))
+            await server.wait_for_request()
+        with pytest.raises(LaunchOutcomeUnknownError):
+            await call
+        await server.wait_for_hangup()
+    assert [orphan.session_id for orphan in orphans] == [request.id]
+
+
+async def test_closing_ends_a_launch_that_was_not_sent(release):
+    first = new_request()
+    async with FaultServer(script_for(first, release)) as server:
+        async with quick_client(server.url, max_concurrency=1) as gameye:
+            ahead = asyncio.create_task(gameye.launch(first))
+            await server.wait_for_request()
+            queued = asyncio.create_task(gameye.launch(new_request()))
+            await asyncio.sleep(0)
+            release.set()
+        await ahead
+        with pytest.raises(ClientClosedError):
+            await queued
+    assert methods(server) == ["POST"]
+
+
+async def test_closing_stops_the_session_of_a_launch_cancelled_before(release):
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        release.set()
+    assert methods(server) == ["POST", "GET", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    "theirs", [{"image": "rally"}, {"location": "sa-east"}], ids=["another image", "another location"]
+)
+async def test_somebody_elses_session_under_the_id_is_not_stopped(release, theirs):
+    request = new_request(id="match-1")
+    script = Script(POST=[held(release, refusal(504))], GET=[described(request, **theirs)])
+    async with FaultServer(script) as server, quick_client(server.url) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        release.set()
+    assert methods(server) == ["POST", "GET"]
+
+
+async def test_a_session_that_shows_up_late_is_stopped_too():
+    """A silence counts only after the longest time that the API may spend on a launch."""
+    request = new_request()
+    release = asyncio.Event()
+    script = Script(
+        POST=[held(release, refusal(504))],
+        GET=[refusal(404), refusal(503), described(request)],
+        DELETE=[refusal(500), answer(204)],
+    )
+    retry = attrs.evolve(QUICK, quiet=0.1)
+    async with FaultServer(script) as server, quick_client(server.url, retry=retry) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        release.set()
+    assert methods(server)[-1] == "DELETE"
+    assert gameye.stats.orphans_stopped == 1

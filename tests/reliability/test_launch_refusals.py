@@ -1,0 +1,191 @@
+"""Launches that are refused: a definite answer ends them, capacity moves them on, ambiguity outranks both."""
+
+import attrs
+import pytest
+
+from gameye_async import (
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    CapacityError,
+    InvalidRequestError,
+    LaunchOutcomeUnknownError,
+    NotFoundError,
+    OrphanRecord,
+    Pacing,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitedError,
+    RetryPolicy,
+)
+from gameye_async.emulator import Fault, Quirks
+from tests.faultserver import FaultServer, reset
+from tests.reliability.stage import (
+    EAST,
+    QUICK,
+    QUICK_TIMEOUTS,
+    WEST,
+    Script,
+    emulated,
+    in_virtual_time,
+    methods,
+    new_request,
+    operations,
+    posted,
+    quick_client,
+    refusal,
+    stage,
+)
+from tests.simulation.faults import Fault as NetworkFault
+from tests.simulation.faults import ScriptedFaults
+
+FULL_FIRST = (420, 401, 403, 422, 404, 409, 402)
+
+DEFINITE: dict[int, type[ApiError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: QuotaExceededError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    418: ApiError,
+    422: InvalidRequestError,
+}
+
+
+@pytest.mark.parametrize("status", DEFINITE)
+async def test_a_definite_refusal_ends_the_launch_at_once(status):
+    async with emulated(Fault("refuse", status=status)) as (emulator, gameye):
+        with pytest.raises(ApiError) as caught:
+            await gameye.launch(new_request(WEST, EAST))
+    assert type(caught.value) is DEFINITE[status]
+    assert (caught.value.status, [attempt.status for attempt in caught.value.attempts]) == (status, [status])
+    assert caught.value.identifier == caught.value.attempts[0].identifier != ""
+    assert operations(emulator) == ["session-run"]
+
+
+@pytest.mark.parametrize("status", DEFINITE)
+async def test_a_refusal_does_not_settle_an_earlier_attempt(status):
+    """It may come from a gateway, or from a check that stands before that of the id."""
+    orphans: list[OrphanRecord] = []
+    script = Script(POST=[reset(), refusal(status)], GET=[refusal(404)])
+    async with FaultServer(script) as server:
+        timeouts = attrs.evolve(QUICK_TIMEOUTS, close=0.2)
+        async with quick_client(server.url, timeouts=timeouts, on_orphan=orphans.append) as gameye:
+            with pytest.raises(LaunchOutcomeUnknownError) as caught:
+                await gameye.launch(new_request())
+    assert [attempt.status for attempt in caught.value.attempts] == [None, status]
+    assert methods(server).count("POST") == 2
+    # With a token that is refused nobody can look for it, so it is reported.
+    assert [orphan.session_id for orphan in orphans] == [caught.value.session_id] * (status == 401)
+
+
+@in_virtual_time
+async def test_a_refused_token_is_not_tried_again_for_a_while():
+    async with stage(Fault("refuse", status=401, count=1)) as place:
+        with pytest.raises(AuthenticationError):
+            await place.gameye.launch(new_request())
+        with pytest.raises(AuthenticationError, match="not sent"):
+            await place.gameye.launch(new_request())
+        with pytest.raises(AuthenticationError, match="not sent"):
+            await place.gameye.list_sessions()
+        assert place.served == ["POST"]
+        await place.wait(5.0)
+        await place.gameye.launch(new_request())
+    assert place.served == ["POST"] * 2
+
+
+async def test_a_full_location_moves_the_launch_to_the_next():
+    async with emulated(locations={WEST: 0, EAST: 1}) as (emulator, gameye):
+        session = await gameye.launch(new_request(WEST, EAST))
+    assert [(attempt.location, attempt.status) for attempt in session.attempts] == [(WEST, 420), (EAST, 201)]
+    assert (session.location, session.created_by) == (EAST, "launch")
+    assert operations(emulator) == ["session-run"] * 2
+
+
+@pytest.mark.parametrize("status", [420, 429])
+@in_virtual_time
+async def test_when_the_wait_would_outlast_the_deadline_the_refusal_is_raised_at_once(status):
+    async with stage(Fault("refuse", status=status, retry_after=60.0)) as place:
+        with pytest.raises(CapacityError if status == 420 else RateLimitedError):
+            await place.gameye.launch(new_request(), deadline=30.0)
+        assert place.now < 1.0
+    assert place.served == ["POST"]
+
+
+@in_virtual_time
+async def test_when_every_location_stays_full_the_refusal_is_raised_by_the_deadline():
+    async with stage(locations={WEST: 0, EAST: 0}) as place:
+        with pytest.raises(CapacityError) as caught:
+            await place.gameye.launch(new_request(WEST, EAST))
+        assert place.now <= 30.05
+    assert {attempt.location for attempt in caught.value.attempts} == {WEST, EAST}
+    # Waiting, not hammering.
+    assert 4 <= len(place.served) <= 20
+
+
+@in_virtual_time
+async def test_a_place_that_becomes_free_is_taken():
+    async with stage(locations={WEST: 0}) as place:
+        place.network.loop.call_at(8.0, place.world.set_capacity, WEST, 1)
+        session = await place.gameye.launch(new_request())
+        assert (session.location, session.created_by) == (WEST, "launch")
+        assert 8.0 < place.now < 25.0
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("retry_after", "least", "most"), [(7.0, 7.0, 9.5), (600.0, 60.0, 62.5)], ids=["honoured", "capped"]
+)
+async def test_too_many_requests_wait_as_long_as_they_are_told(retry_after, least, most):
+    """A 429 is about the account, so another location would not help."""
+    async with stage(Fault("refuse", status=429, retry_after=retry_after, count=1)) as place:
+        session = await place.gameye.launch(new_request(WEST, EAST), deadline=90.0)
+        assert [attempt.location for attempt in session.attempts] == [WEST, WEST]
+        assert least <= place.now <= most
+
+
+async def test_without_budget_and_pacing_a_refusal_is_raised():
+    client = {"retry": attrs.evolve(QUICK, budget=12.0), "pacing": Pacing(adaptive=False)}
+    async with emulated(locations={WEST: 0}, client=client) as (emulator, gameye):
+        with pytest.raises(CapacityError):
+            await gameye.launch(new_request())
+    assert operations(emulator) == ["session-run"] * 3
+
+
+async def test_capacity_after_a_lost_answer_may_be_taken_by_our_own_session():
+    fault = Fault("cut_after_commit", operation="session-run", count=1)
+    quirks = Quirks(check_order=FULL_FIRST)
+    async with emulated(fault, quirks=quirks, locations={WEST: 1, EAST: 1}) as (emulator, gameye):
+        session = await gameye.launch(new_request(WEST, EAST))
+    assert (session.location, session.created_by) == (WEST, "adopted")
+    assert [attempt.status for attempt in session.attempts] == [None, 420]
+    assert operations(emulator) == ["session-run", "session-run", "describe-session"]
+    assert [live.id for live in emulator.world.live] == [session.id]
+
+
+async def test_while_an_attempt_may_have_worked_no_other_location_is_asked():
+    """The deadline comes before the silence has lasted long enough."""
+    script = Script(POST=[reset(), refusal(420)], GET=[refusal(404)])
+    retry = attrs.evolve(QUICK, quiet=0.2)
+    async with FaultServer(script) as server:
+        async with quick_client(server.url, retry=retry) as gameye:
+            with pytest.raises(LaunchOutcomeUnknownError):
+                await gameye.launch(new_request(WEST, EAST), deadline=0.1)
+        assert len(posted(server)) > 2
+        assert {body["location"] for body in posted(server)} == {WEST}
+    # Each refusal was followed by a look for the session.
+    assert "POST POST POST" not in " ".join(methods(server))
+
+
+@pytest.mark.parametrize("connecting", [0.0, 4.0])
+@in_virtual_time
+async def test_a_long_silence_frees_the_launch_for_the_next_location(connecting):
+    """It counts from the moment in which the launch went out."""
+    fault = Fault("cut_before_commit", count=1)
+    plan = ScriptedFaults(connects=[NetworkFault(delay=connecting)])
+    client = {"retry": RetryPolicy(throttle_cap=1.0), "pacing": Pacing(floor=10.0, gate_cap=1.0)}
+    async with stage(fault, plan=plan, client=client, locations={WEST: 0, EAST: 1}) as place:
+        session = await place.gameye.launch(new_request(WEST, EAST), deadline=120.0)
+        assert session.location == EAST
+        assert 30.0 < place.launches()[0] - connecting < 34.0
+        assert {attempt.location for attempt in session.attempts[:-1]} == {WEST}
