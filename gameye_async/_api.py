@@ -21,7 +21,7 @@ from gameye_async._exchange import (
     answered_json,
     server_time,
 )
-from gameye_async._segment import CONTROL, segment
+from gameye_async._segment import CONTROL, LONE, segment
 from gameye_async.errors import ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Location, Roster, SessionDetails, SessionSummary
@@ -116,7 +116,7 @@ def leave(session_id: str, players: Iterable[str]) -> Request[Roster]:
 def _roster(operation: str, method: str, session_id: str, players: Iterable[str]) -> Request[Roster]:
     segment(session_id, "session id")
     names = [players] if isinstance(players, str) else list(players)
-    if not all(isinstance(name, str) and name for name in names):
+    if not all(isinstance(name, str) and name and not LONE.search(name) for name in names):
         raise ConfigurationError("player ids must be texts that are not empty")
     path = f"/session/player/{operation}"
     return Request(
@@ -192,7 +192,10 @@ def other(
 
 
 def _query(path: str, query: Mapping[str, str | int | None]) -> str:
-    text = urlencode({name: value for name, value in query.items() if value is not None})
+    try:
+        text = urlencode({name: value for name, value in query.items() if value is not None})
+    except UnicodeEncodeError:
+        raise ConfigurationError("a filter or query value holds a lone surrogate") from None
     return f"{path}?{text}" if text else path
 
 

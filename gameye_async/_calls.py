@@ -153,10 +153,11 @@ class Caller:
     async def _attempt(
         self, request: Request[T], options: Options, until: float, tried: list[Attempt]
     ) -> T | GameyeError:
-        credential = await self.credential()
+        credential: Credential | None = None
         with self.sweeper.until(until) as limit:
+            credential = await self.credential()
             await self.control.enter()
-        if limit.expired:
+        if limit.expired or credential is None:
             return NotSentError(f"{request.method} {request.template}: no place was free in time.")
         started = self.clock()
         try:
@@ -174,7 +175,8 @@ def _interpreted(request: Request[T], answered: Answered) -> T | GameyeError:
     try:
         return interpret(request, answered)
     except GameyeError as error:
-        return error
+        # The frames that read the answer hold it, and with it the env of sessions.
+        return error.with_traceback(None)
 
 
 def record(outcome: Outcome, result: object, elapsed: float, location: str | None = None) -> Attempt:

@@ -188,7 +188,7 @@ def _port_map(value: Any, _: Any) -> tuple[Port, ...]:
     for name, host in _object(value).items():
         container, _, protocol = name.partition("/")
         if not container.isdecimal():
-            raise ValueError(f"expected names such as 80/tcp, got {name[:32]!r}")
+            raise ValueError("expected names such as 80/tcp")
         ports.append(
             Port(
                 cast("Any", _protocol(protocol, str)),

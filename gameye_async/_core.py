@@ -85,6 +85,11 @@ class Core:
         pace = Pace(AdaptiveRate(setup.pacing), loop.time)
         return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop)
 
+    @property
+    def state(self) -> str:
+        """For the client's repr."""
+        return "closed" if self._closed or self.launcher.closing else "open"
+
     def check(self) -> None:
         """Refuse use from where the connections do not belong.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar, cast
 
@@ -31,6 +31,7 @@ class Answered:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     fault: str = ""
+    scrub: Callable[[str], str] = field(default=str, repr=False)
 
 
 @frozen
@@ -137,21 +138,25 @@ def interpret(request: Request[T], answered: Answered) -> T:
 
 def _api_error(request: Request[Any], answered: Answered) -> ApiError:
     envelope = _envelope(answered.body)
+
+    def text(value: object) -> str:
+        return clip(value, answered.scrub)
+
     kind = api_error_class(answered.status)
     if answered.status == CONFLICT and request.operation == "launch":
         kind = SessionIdConflictError
     return kind(
-        clip(envelope.get("message")) or f"{request.method} {request.template} failed",
+        text(envelope.get("message")) or f"{request.method} {request.template} failed",
         status=answered.status,
-        code=clip(envelope.get("code")),
-        details=clip(envelope.get("details")),
+        code=text(envelope.get("code")),
+        details=text(envelope.get("details")),
         path=request.template,
-        identifier=clip(envelope.get("identifier")),
-        timestamp=clip(envelope.get("timestamp")),
+        identifier=text(envelope.get("identifier")),
+        timestamp=text(envelope.get("timestamp")),
         retry_after=_retry_after(answered.headers),
         violations=tuple(
-            Violation(clip(entry.get("field")), clip(entry.get("description")))
-            for entry in _objects(envelope.get("violations"))
+            Violation(text(entry.get("field")), text(entry.get("description")))
+            for entry in _objects(envelope.get("violations"))[:_VIOLATIONS]
         ),
     )
 
@@ -173,11 +178,13 @@ def _objects(value: object) -> list[dict[str, Any]]:
 # C0 and C1 controls, line and paragraph separators, bidirectional overrides, lone surrogates.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _CLIP = 512
+_VIOLATIONS = 50
 
 
-def clip(value: object) -> str:
+def clip(value: object, scrub: Callable[[str], str] = str) -> str:
     """Text of an answer for an error message: one line, no control characters, at most 512 characters."""
-    text = "" if value is None else str(value)
+    # Before it is cut, because half a token is not recognised any more.
+    text = "" if value is None or isinstance(value, list | dict) else scrub(str(value))
     return _UNPRINTABLE.sub(" ", text[:_CLIP])
 
 
@@ -200,9 +207,10 @@ def _http_date(text: str) -> datetime | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  -- see above
 
     try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def answered_json(answered: Answered) -> Any:
@@ -212,7 +220,7 @@ def answered_json(answered: Answered) -> Any:
     try:
         return _codec.loads(answered.body)
     except ValueError:
-        start = clip(answered.body[:60].decode(errors="replace"))
+        start = clip(answered.body.decode(errors="replace"), answered.scrub)[:60]
         raise BadAnswerError(f"{answered.status}: the answer is not JSON; it starts with {start!r}") from None
 
 

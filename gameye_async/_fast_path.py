@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gameye_async._exchange import Answered, Request
-from gameye_async._safe_path import NotHttpError, Progress, read_body
+from gameye_async._safe_path import NotHttpError, Progress, merged, read_body
 from gameye_async.settings import Credential
 
 # asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an
@@ -71,7 +71,7 @@ class FastPath:
         self._route = aiohttp.ClientRequest(
             "GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop()
         )
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in self._route.headers.items())
+        self._head = _lines(self._route.headers)
         self._parsing: dict[str, Any] = {
             "timer": TimerNoop(),
             "read_until_eof": True,
@@ -133,13 +133,15 @@ class FastPath:
                 return content
 
     def _render(self, request: Request[Any], credential: Credential, headers: Mapping[str, str]) -> bytes:
-        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
-        start = (
-            f"{request.method} {request.target} HTTP/1.1\r\n{self._head}Authorization: {credential}\r\n{more}"
-        )
+        head = _lines(merged(self._route.headers, headers)) if headers else self._head
+        start = f"{request.method} {request.target} HTTP/1.1\r\n{head}Authorization: {credential}\r\n"
         if request.body is not None:
             start += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
             return start.encode() + request.body
         if request.method in {"GET", "HEAD"}:
             return f"{start}\r\n".encode()
         return f"{start}Content-Length: 0\r\n\r\n".encode()
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

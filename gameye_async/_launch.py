@@ -197,7 +197,8 @@ class Launch:
         self._location = location
         try:
             request = _api.launch(self.request, location)
-            if credential.is_in(request.body or b""):
+            wanted = self.request
+            if credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
                 raise ConfigurationError(
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )

@@ -137,7 +137,7 @@ class AuthLatch:
         """Learn from an answer."""
         if isinstance(result, AuthenticationError):
             self._refusal, self._credential, self._until = result, credential, now + _LATCH
-        elif self._refusal is not None and credential == self._credential:
+        elif credential == self._credential and not isinstance(result, GameyeError):
             self._refusal = self._credential = None
 
 

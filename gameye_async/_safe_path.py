@@ -111,7 +111,7 @@ class SafePath:
             request.method,
             URL(self._origin + request.target, encoded=True),
             data=body,
-            headers=CIMultiDict(self._headers, Authorization=credential, **headers),
+            headers=merged(self._headers, {**headers, "Authorization": credential}),
             **self._options,
         )
         progress.answered = Answered(response.status, response.headers, b"", "the answer was cut off")
@@ -120,6 +120,14 @@ class SafePath:
         finally:
             # Nothing happens when the whole answer was read and the connection given back.
             response.close()
+
+
+def merged(ours: Mapping[str, str], theirs: Mapping[str, str]) -> CIMultiDict[str]:
+    """Headers of which a later one replaces an earlier one of the same name."""
+    headers = CIMultiDict(ours)
+    for name, value in theirs.items():
+        headers[name] = value
+    return headers
 
 
 class _Body(aiohttp.BytesPayload):

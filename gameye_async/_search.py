@@ -5,7 +5,7 @@ from attrs import define
 from gameye_async import _api, _policy
 from gameye_async._api import Sighting
 from gameye_async._calls import Caller, Options
-from gameye_async._exchange import CONFLICT
+from gameye_async._exchange import CONFLICT, clip
 from gameye_async._ownership import Ownership, ownership
 from gameye_async.errors import (
     ApiError,
@@ -99,7 +99,7 @@ class Search:
             case Ownership.FOREIGN:
                 raise SessionIdConflictError(
                     f"session {self.request.id} exists with other parameters "
-                    f"(image {details.image}, location {details.location}).",
+                    f"(image {clip(details.image)}, location {clip(details.location)}).",
                     status=CONFLICT,
                     path="/session",
                 )

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from gameye_async.errors import ConfigurationError
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+LONE = re.compile(r"[\ud800-\udfff]")
 _MAX_SEGMENT = 255
 
 

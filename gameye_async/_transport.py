@@ -18,7 +18,7 @@ from yarl import URL
 
 from gameye_async._exchange import Answered, NotSent, Outcome, Request, Streaming, Unknown
 from gameye_async._fast_path import FastPath, is_known
-from gameye_async._safe_path import NotHttpError, Path, Progress, SafePath, read_body
+from gameye_async._safe_path import NotHttpError, Path, Progress, SafePath, merged, read_body
 from gameye_async._sweeper import Sweeper
 from gameye_async.errors import ClientClosedError, NoAnswerError
 from gameye_async.settings import Credential
@@ -147,7 +147,7 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             failure = type(error)
         if progress.answered is not None:
-            progress.answered.body = credential.scrub(progress.answered.body)
+            progress.answered.scrub = credential.scrub
             return progress.answered
         reason = next((text for kind, text in _REASONS if issubclass(failure, kind)), failure.__name__)
         started = progress.started
@@ -182,7 +182,7 @@ class Transport:
                 response = await self._open(
                     request.method,
                     URL(self._origin + request.target, encoded=True),
-                    headers=CIMultiDict(self._stream_headers, Authorization=credential, **headers),
+                    headers=merged(self._stream_headers, {**headers, "Authorization": credential}),
                 )
                 if response.status < 300:  # noqa: PLR2004  -- 2xx
                     _keep_alive(response)
@@ -200,7 +200,7 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             failure = type(error)
         if answered is not None:
-            answered.body = credential.scrub(answered.body)
+            answered.scrub = credential.scrub
             return answered
         if issubclass(failure, _BEFORE_SENDING):
             return NotSent(_reason(failure))

@@ -1,6 +1,7 @@
 """`AsyncGameye`: the API's operations as methods."""
 
 import copy
+import re
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -121,16 +122,24 @@ class AsyncGameye:
         on_orphan: Callable[[OrphanRecord], object] | None = None,
         rng: Random | None = None,
     ) -> None:
+        # A list, so that the copies of `with_options` see the same one.
+        self._cores: list[Core] = []
+        # The token leaves this frame first: a crash reporter would send its local variables along.
+        secret, token = find_token(token), None
         if max_concurrency < 1:
             raise ConfigurationError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
         if session is not None and (connector is not None or ssl is not None):
             raise ConfigurationError("a borrowed session brings its own connector and TLS settings")
         if ssl is not None and not hasattr(ssl, "verify_mode"):
             raise ConfigurationError("ssl must be an ssl.SSLContext; verification cannot be turned off")
+        if user_agent is not None and not user_agent.isprintable():
+            raise ConfigurationError("user_agent must be one line of text")
+        if proxy is not None and (URL(proxy).scheme not in {"http", "https"} or not URL(proxy).host):
+            raise ConfigurationError("proxy must be the URL of a proxy, such as http://proxy.example:3128")
         self._options = Options(timeouts, retry, {})
         self._default_ttl = None if default_ttl is None else format_ttl(default_ttl)
         self._setup = Setup(
-            token=find_token(token),
+            token=secret,
             base_url=find_base_url(base_url, environment),
             max_concurrency=max_concurrency,
             timeouts=timeouts,
@@ -146,12 +155,11 @@ class AsyncGameye:
                 "proxy": proxy,
             },
         )
-        # A list, so that the copies of `with_options` see the same one.
-        self._cores: list[Core] = []
 
     def __repr__(self) -> str:
-        state = "open" if self._cores else "not entered"
-        return f"<AsyncGameye {self._setup.base_url} {state}>"
+        state = self._cores[0].state if self._cores else "not entered"
+        # Crash reporters ask one that could not be made, too.
+        return f"<AsyncGameye {self._setup.base_url} {state}>" if hasattr(self, "_setup") else "<AsyncGameye>"
 
     async def __aenter__(self) -> Self:
         if self._cores:
@@ -261,7 +269,13 @@ class AsyncGameye:
         """
         core = self._core()
         if request is None:
-            request = LaunchRequest(**fields)
+            try:
+                request = LaunchRequest(**fields)
+            except ConfigurationError as error:
+                # The frames that refused a field hold the others, env among them.
+                raise error.with_traceback(None) from None
+            finally:
+                fields.clear()
         elif fields:
             raise ConfigurationError("give a LaunchRequest or its fields, not both")
         return await core.launcher.launch(
@@ -511,6 +525,8 @@ class AsyncGameye:
         return Bulk(source, work, discard, workers, ordered, progress)
 
     def _terms(self, deadline: float | None, *, idempotent: bool, on_abandon: OnAbandon | None) -> Terms:
+        if on_abandon not in (None, "stop", "leave"):
+            raise ConfigurationError(f'on_abandon must be "stop" or "leave", not {on_abandon!r}')
         return Terms(
             self._options,
             self._options.timeouts.deadline if deadline is None else deadline,
@@ -533,13 +549,14 @@ class AsyncGameye:
         return core
 
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = frozenset({"authorization", "host", "content-length", "content-type", "transfer-encoding"})
 
 
 def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in headers.items():
-        if name.lower() in _OWN_HEADERS:
+        if name.lower().strip() in _OWN_HEADERS:
             raise ConfigurationError(f"the header {name} is the client's own")
-        if not (name + value).isprintable() or not name.isascii():
+        if not _HEADER.fullmatch(name) or not isinstance(value, str) or not value.isprintable():
             raise ConfigurationError(f"the header {name!r} must be one line of text")
     return headers

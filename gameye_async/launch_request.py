@@ -72,8 +72,9 @@ def _plain(texts: Collection[object]) -> bool:
 
 
 def _several(name: str, value: object) -> tuple[object, ...]:
+    kind = type(value).__name__
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name} must be a list of texts, not {type(value).__name__}")
+        raise ConfigurationError(f"{name} must be a list of texts, not {kind}")
     return tuple(cast("Iterable[object]", value))
 
 
@@ -98,6 +99,10 @@ class GeneratedId(str):
     """An id that was made here, at random, so that a session of this id can only be ours."""
 
     __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """A copy in another process is just a text: there, the session may be somebody else's."""
+        return str, (str.__str__(self),)
 
 
 def _id(value: str | uuid.UUID | None) -> str:

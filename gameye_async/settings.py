@@ -1,9 +1,8 @@
 """What can be set on a client: where the API is, how long to wait, how to retry, how to pace."""
 
-import json
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, NoReturn, Self
@@ -131,28 +130,26 @@ class Pacing:
 class Credential(str):
     """An Authorization header that stays out of reprs, logs and tracebacks, aiohttp's own included."""
 
-    __slots__ = ("_traces",)
-    _traces: set[bytes]
+    __slots__ = ()
 
     def __new__(cls, token: str) -> Self:
         """The header for a token."""
-        self = super().__new__(cls, f"Bearer {token}")
-        # The token as it is, and as JSON would escape it.
-        self._traces = {token.encode(), json.dumps(token)[1:-1].encode()}
-        return self
+        return super().__new__(cls, f"Bearer {token}")
 
     def __repr__(self) -> str:
         return "'***'"
 
-    def is_in(self, text: bytes) -> bool:
-        """Whether the token can be read in a text."""
-        return any(trace in text for trace in self._traces)
+    def is_in(self, texts: Iterable[str]) -> bool:
+        """Whether the token can be read in one of some texts."""
+        # No token holds a line break.
+        return self.removeprefix("Bearer ") in "\n".join(texts)
 
-    def scrub(self, text: bytes) -> bytes:
-        """Text in which the token, should an answer echo it, is replaced."""
-        for trace in self._traces:
-            text = text.replace(trace, b"***")
-        return text
+    def scrub(self, text: str) -> str:
+        """Decoded text of an answer in which the token, should it be echoed, is replaced."""
+        return text.replace(self.removeprefix("Bearer "), "***")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a credential does not pickle")
 
 
 class Token:
@@ -168,7 +165,7 @@ class Token:
     __slots__ = ("_source",)
 
     def __init__(self, source: str | Callable[[], Awaitable[str]]) -> None:
-        self._source = _credential(source) if isinstance(source, str) else source
+        self._source = source if callable(source) else _credential(source)
 
     async def credential(self) -> Credential:
         """The header for the token to use now.
@@ -190,6 +187,8 @@ _TOKEN = re.compile(r"[!-~]+")
 
 def _credential(token: object) -> Credential:
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        # Crash reporters send local variables along.
+        del token
         raise ConfigurationError(
             "the token must be printable ASCII without spaces; was a line break copied with it?"
         )
@@ -208,7 +207,12 @@ def find_token(token: str | Callable[[], Awaitable[str]] | None) -> Token:
             f"no API token: pass token=... or set {TOKEN_VARIABLE} "
             "(admin panel, Users, API tokens); the emulator prints its own"
         )
-    return Token(source)
+    try:
+        return Token(source)
+    except ConfigurationError as error:
+        # The frames of the traceback hold what may be a token and a line break.
+        del source, token
+        raise error.with_traceback(None) from None
 
 
 def find_base_url(base_url: str | URL | None, environment: Environment | None) -> URL:
@@ -219,9 +223,13 @@ def find_base_url(base_url: str | URL | None, environment: Environment | None) -
     """
     if base_url is not None and environment is not None:
         raise ConfigurationError("give base_url or environment, not both")
-    text = str(base_url or environment or os.environ.get(URL_VARIABLE) or Environment.PRODUCTION.value)
+    if base_url is None:
+        base_url = environment or os.environ.get(URL_VARIABLE) or Environment.PRODUCTION.value
+    text = str(base_url)
     try:
         url = URL(text)
+        # The resolver would fail on it with a UnicodeError that is no OSError.
+        (url.host or "").encode("idna")
     except ValueError:
         raise ConfigurationError("the base URL is not a URL") from None
     # The text itself is never quoted: userinfo in it would be a secret.
