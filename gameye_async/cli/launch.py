@@ -10,10 +10,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gameye_async import AsyncGameye, ConfigurationError, LaunchRequest, OrphanRecord
+from gameye_async import AsyncGameye, ConfigurationError, LaunchOutcome, LaunchRequest, OrphanRecord
 from gameye_async.cli.exits import complain, complain_of_session, current_task, run_to_end
 from gameye_async.cli.lines import json_line
-from gameye_async.cli.pool import Outcome, launch_all, stop_all
+from gameye_async.cli.pool import launch_all, stop_all
 from gameye_async.cli.progress import launch_progress
 from gameye_async.cli.requests import read_requests
 from gameye_async.cli.tables import session_table, show, summary_table
@@ -131,10 +131,10 @@ async def _launch(
     return tally.exit_code
 
 
-def _json_reporter(tally: Tally) -> Callable[[Outcome], None]:
+def _json_reporter(tally: Tally) -> Callable[[LaunchOutcome], None]:
     command = current_task()
 
-    def report(outcome: Outcome) -> None:
+    def report(outcome: LaunchOutcome) -> None:
         tally.add(outcome)
         try:
             sys.stdout.write(f"{json_line(outcome)}\n")

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from gameye_async import LaunchOutcomeUnknownError, Session
-from gameye_async.cli.pool import Outcome
+from gameye_async import LaunchOutcome, LaunchOutcomeUnknownError, Session
 
 
-def json_line(outcome: Outcome) -> str:
+def json_line(outcome: LaunchOutcome) -> str:
     """What became of a launch, on one line; `env` is left out, because it holds secrets."""
     request = outcome.request
     result = outcome.session or outcome.error

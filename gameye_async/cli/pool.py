@@ -1,29 +1,14 @@
-"""Many calls at once, a bounded number of them in flight."""
+"""Launching and stopping all of a list, and telling of each as it comes."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection
 
-from attrs import frozen
-
-from gameye_async import AsyncGameye, GameyeError, LaunchRequest, Session, StopUnconfirmedError
-
-T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class Outcome:
-    """What became of a launch: either a session or an error."""
-
-    request: LaunchRequest
-    session: Session | None = None
-    error: GameyeError | None = None
+from gameye_async import AsyncGameye, LaunchOutcome, LaunchRequest, StopUnconfirmedError
 
 
 async def launch_all(
     gameye: AsyncGameye,
     requests: Collection[LaunchRequest],
-    report: Callable[[Outcome], object],
+    report: Callable[[LaunchOutcome], object],
     *,
     concurrency: int,
     deadline: float | None,
@@ -32,16 +17,9 @@ async def launch_all(
 
     When this is cancelled, the client stops the sessions that were not reported.
     """
-
-    async def launch(request: LaunchRequest) -> None:
-        try:
-            session = await gameye.launch(request, deadline=deadline)
-        except GameyeError as error:
-            report(Outcome(request=request, error=error))
-        else:
-            report(Outcome(request=request, session=session))
-
-    await _for_each(requests, launch, concurrency)
+    async with gameye.launch_many(requests, concurrency=concurrency, deadline=deadline) as outcomes:
+        async for outcome in outcomes:
+            report(outcome)
 
 
 async def stop_all(
@@ -49,28 +27,10 @@ async def stop_all(
 ) -> None:
     """Stop sessions; those that may still be running afterwards are in `unsettled`, each with the reason."""
     unsettled |= dict.fromkeys(session_ids, "its stop was not answered")
-
-    async def stop(session_id: str) -> None:
-        try:
-            await gameye.stop(session_id)
-        except StopUnconfirmedError:
-            # The client keeps trying, and tells `on_orphan` when it gives up.
-            del unsettled[session_id]
-        except GameyeError as error:
-            unsettled[session_id] = str(error)
-        else:
-            del unsettled[session_id]
-
-    await _for_each(list(unsettled), stop, concurrency)
-
-
-async def _for_each(items: Collection[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
-    waiting = iter(items)
-
-    async def worker() -> None:
-        for item in waiting:
-            await work(item)
-
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(min(concurrency, len(items))):
-            workers.create_task(worker())
+    async with gameye.stop_many(list(unsettled), concurrency=concurrency) as outcomes:
+        async for outcome in outcomes:
+            # Of an unconfirmed stop the client keeps trying, and tells `on_orphan` when it gives up.
+            if outcome.ok or isinstance(outcome.error, StopUnconfirmedError):
+                del unsettled[outcome.session_id]
+            else:
+                unsettled[outcome.session_id] = str(outcome.error)

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from gameye_async import GameyeError, LaunchOutcomeUnknownError, Session
+from gameye_async import GameyeError, LaunchOutcome, LaunchOutcomeUnknownError, Session
 from gameye_async.cli.exits import Exit
-from gameye_async.cli.pool import Outcome
 
 _TOO_MANY = 420
 _ERRORS_SHOWN = 10
@@ -28,7 +27,7 @@ class Tally:
     errors: list[tuple[str, GameyeError]] = field(factory=list[tuple[str, GameyeError]], init=False)
     throttled: Counter[str] = field(factory=Counter[str], init=False)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: LaunchOutcome) -> None:
         """Count one more."""
         if outcome.session is not None:
             self.sessions.append(outcome.session)

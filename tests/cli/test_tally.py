@@ -4,9 +4,15 @@ import math
 
 import pytest
 
-from gameye_async import Attempt, CapacityError, LaunchOutcomeUnknownError, LaunchRequest, Session
+from gameye_async import (
+    Attempt,
+    CapacityError,
+    LaunchOutcome,
+    LaunchOutcomeUnknownError,
+    LaunchRequest,
+    Session,
+)
 from gameye_async.cli.exits import Exit
-from gameye_async.cli.pool import Outcome
 from gameye_async.cli.tally import Tally, percentile
 
 REQUEST = LaunchRequest("my-game", "europe", id="match-1")
@@ -25,7 +31,7 @@ def tally_of(*results):
     tally = Tally()
     for result in results:
         key = "session" if isinstance(result, Session) else "error"
-        tally.add(Outcome(request=REQUEST, **{key: result}))
+        tally.add(LaunchOutcome(request=REQUEST, index=0, elapsed=0.1, **{key: result}))
     return tally
 
 
