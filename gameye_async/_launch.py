@@ -184,11 +184,15 @@ class Launch:
                 continue
             if not launcher.pace.turn_now():
                 await launcher.pace.turn()
+            had_turn = launcher.caller.clock()
             if not launcher.caller.launches.enter_now():
                 await launcher.caller.launches.enter()
-            location = launcher.gates.take(locations, launcher.caller.clock())
-            if location is not None:
-                return location
+            # A turn from before the rate was lowered does not count, or those that queued for a place
+            # while it was unlimited would all go out at once.
+            if had_turn >= launcher.pace.rate.lowered:
+                location = launcher.gates.take(locations, launcher.caller.clock())
+                if location is not None:
+                    return location
             launcher.caller.launches.leave()
 
     async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:

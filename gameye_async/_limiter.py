@@ -80,6 +80,8 @@ class Lane:
             self._admit()
             raise
         self._called -= 1
+        # Whoever came in between waits behind this one, though there may be a place.
+        self._admit()
 
     def leave(self) -> None:
         """Give the place back."""

@@ -50,13 +50,14 @@ class AdaptiveRate:
     Attributes:
         pacing: Settings.
         rate: Launches per second, infinite while unlimited.
+        lowered: When it was lowered last, in seconds of the event loop's time.
     """
 
     pacing: Pacing
     rate: float = field(default=inf, init=False)
+    lowered: float = field(default=-inf, init=False)
     _next: float = field(default=-inf, init=False)
     _peak: float = field(default=0.0, init=False)
-    _lowered: float = field(default=-inf, init=False)
     _meter: _Meter = field(factory=_Meter, init=False)
 
     def wait(self, now: float) -> float:
@@ -65,7 +66,7 @@ class AdaptiveRate:
 
     def sent(self, now: float) -> None:
         """A launch was sent."""
-        if now - self._lowered > _FORGET:
+        if now - self.lowered > _FORGET:
             self.rate = inf
         self._next = now + 1.0 / self.rate
 
@@ -75,7 +76,7 @@ class AdaptiveRate:
         if self.rate == inf:
             return
         knee = (self._peak * (1.0 - self.pacing.decrease) / self.pacing.growth) ** (1 / 3)
-        grown = self.pacing.growth * (now - self._lowered - knee) ** 3 + self._peak
+        grown = self.pacing.growth * (now - self.lowered - knee) ** 3 + self._peak
         self.rate = max(self.rate, min(grown, 2.0 * self._meter.rate(now)))
 
     def refused(self, now: float, sent: float) -> None:
@@ -83,10 +84,10 @@ class AdaptiveRate:
 
         Those sent before the last decrease tell nothing new: a burst is one mistake, not fifty.
         """
-        if not self.pacing.adaptive or sent <= self._lowered:
+        if not self.pacing.adaptive or sent <= self.lowered:
             return
         self._peak = max(min(self.rate, self._meter.rate(now)), self.pacing.floor)
-        self._lowered = now
+        self.lowered = now
         self.rate = max(self._peak * self.pacing.decrease, self.pacing.floor)
         self._next = max(self._next, now + 1.0 / self.rate)
 

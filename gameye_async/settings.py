@@ -112,7 +112,8 @@ class Pacing:
             launch tries it again, and its success opens it for all.
         gate_base: First time a location is left alone, in seconds; it doubles with each, give or
             take half.
-        gate_cap: Its upper bound, in seconds.
+        gate_cap: Upper bound of the doubling, in seconds. A try is one call, so that a short one costs
+            little: with 60 s, launches of a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
         account_window: Refusals by two or more locations within this many seconds mean that the
             account starts too many sessions: the rate goes down and no location is to blame.
     """
@@ -123,7 +124,7 @@ class Pacing:
     floor: float = field(default=0.5, validator=_positive)
     gate_after: int = field(default=3, validator=_positive)
     gate_base: float = field(default=2.0, validator=_positive)
-    gate_cap: float = field(default=60.0, validator=_positive)
+    gate_cap: float = field(default=15.0, validator=_positive)
     account_window: float = field(default=2.0, validator=_positive)
 
 
