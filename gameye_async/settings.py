@@ -113,7 +113,7 @@ class Pacing:
         gate_base: First time a location is left alone, in seconds; it doubles with each, give or
             take half.
         gate_cap: Upper bound of the doubling, in seconds. A try is one call, so that a short one costs
-            little: with 60 s, launches of a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
+            little: with 60 s, launches in a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
         account_window: Refusals by two or more locations within this many seconds mean that the
             account starts too many sessions: the rate goes down and no location is to blame.
     """
@@ -124,7 +124,7 @@ class Pacing:
     floor: float = field(default=0.5, validator=_positive)
     gate_after: int = field(default=3, validator=_positive)
     gate_base: float = field(default=2.0, validator=_positive)
-    gate_cap: float = field(default=15.0, validator=_positive)
+    gate_cap: float = field(default=10.0, validator=_positive)
     account_window: float = field(default=2.0, validator=_positive)
 
 
