@@ -1,5 +1,9 @@
 """Async client for the Gameye Session API: launch many game sessions, lose none."""
 
+from gameye_async._artifacts import Artifact
+from gameye_async._collect import Collected
+from gameye_async._extract import extract_artifact
+from gameye_async._rollout import Rollout, rank_locations
 from gameye_async._stats import ClientStats
 from gameye_async._version import __version__
 from gameye_async.client import AsyncGameye
@@ -41,10 +45,12 @@ from gameye_async.models import (
     SessionSummary,
     StopOutcome,
 )
+from gameye_async.probes import http_probe, tcp_probe, udp_probe
 from gameye_async.settings import Environment, Pacing, RetryPolicy, Timeouts
 
 __all__ = [
     "ApiError",
+    "Artifact",
     "AsyncGameye",
     "Attempt",
     "AuthenticationError",
@@ -53,6 +59,7 @@ __all__ = [
     "CapacityError",
     "ClientClosedError",
     "ClientStats",
+    "Collected",
     "ConfigurationError",
     "DeadlineExceededError",
     "Environment",
@@ -72,6 +79,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimitedError",
     "RetryPolicy",
+    "Rollout",
     "Roster",
     "ServerError",
     "Session",
@@ -85,4 +93,9 @@ __all__ = [
     "Timeouts",
     "Violation",
     "__version__",
+    "extract_artifact",
+    "http_probe",
+    "rank_locations",
+    "tcp_probe",
+    "udp_probe",
 ]

@@ -22,11 +22,12 @@ from gameye_async._exchange import (
     server_time,
 )
 from gameye_async._segment import CONTROL, LONE, segment
-from gameye_async.errors import ConfigurationError
+from gameye_async.errors import BadAnswerError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Location, Roster, SessionDetails, SessionSummary
 
 _NOT_FOUND = 404
+_MAX_PATH = 4096
 
 
 def launch(request: LaunchRequest, location: str) -> Request[_codec.LaunchAnswer]:
@@ -145,6 +146,26 @@ def tag_exists(location: str, image: str, version: str) -> Request[bool]:
     )
 
 
+def logs(session_id: str, *, follow: bool) -> Request[None]:
+    """`stream-logs`: what a session has printed, from its start; with `follow`, also what it will."""
+    target = f"/logs?id={segment(session_id, 'session id')}&follow={'true' if follow else 'false'}"
+    return Request("logs", "GET", target, "/logs", _uncompressed)
+
+
+def artifact(session_id: str, path: str) -> Request[None]:
+    """`artifacts`: a file or folder of a session that is over, as a tar.
+
+    Raises:
+        ConfigurationError: The path is not absolute, too long, or holds control characters.
+    """
+    if not isinstance(path, str) or not path.startswith("/") or CONTROL.search(path):
+        raise ConfigurationError("the path must be an absolute path in the container, one line of text")
+    if len(path.encode()) > _MAX_PATH:
+        raise ConfigurationError(f"the path must be at most {_MAX_PATH} bytes")
+    target = f"/artifacts?session={segment(session_id, 'session id')}&path={quote(path, safe='')}"
+    return Request("download_artifact", "GET", target, "/artifacts", lambda _: None)
+
+
 def regions() -> Request[list[str]]:
     """`list-regions`: the names of all regions."""
     return Request("regions", "GET", "/region", "/region", _named)
@@ -233,3 +254,8 @@ def _tagged(answered: Answered) -> bool:
 
 def _named(answered: Answered) -> list[str]:
     return _codec.member(answered_json(answered), "regions", list[str])
+
+
+def _uncompressed(head: Answered) -> None:
+    if head.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadAnswerError(f"{head.status}: the log came compressed, which was not asked for")

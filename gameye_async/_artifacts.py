@@ -10,9 +10,10 @@ from typing import IO, Literal, Self
 
 from attrs import define, frozen
 
+from gameye_async import _api
 from gameye_async._calls import Caller, Options
 from gameye_async._exchange import MIB
-from gameye_async._streams import artifact, open_stream
+from gameye_async._streams import open_stream
 from gameye_async.errors import BadAnswerError, DeadlineExceededError, NoAnswerError
 
 MAX_DOWNLOAD = 100 * MIB
@@ -109,14 +110,13 @@ async def download(
         DeadlineExceededError: It took too long.
         OSError: It cannot be written.
     """
-    request = artifact(session_id, path)
+    request = _api.artifact(session_id, path)
     file = NewFile.at(destination)
     until = caller.clock() + seconds
     size = 0
     head = b""
-    done = False
     try:
-        with caller.sweeper.until(until):
+        with caller.sweeper.until(until) as limit:
             stream = await open_stream(caller, request, options, until)
             try:
                 if (stream.length or 0) > max_bytes:
@@ -127,6 +127,7 @@ async def download(
                         raise _too_large(max_bytes)
                     if len(head) < _HEADER:
                         head += chunk[: _HEADER - len(head)]
+                    # Into the page cache, which takes less time than the way to a thread and back.
                     file.write(chunk)
                     if on_progress is not None:
                         on_progress(size, stream.length)
@@ -134,8 +135,7 @@ async def download(
                 raise NoAnswerError(f"{error.message} {size} bytes of it had come.") from None
             finally:
                 stream.close()
-            done = True
-        if not done:
+        if limit.expired:
             raise DeadlineExceededError(
                 f"the download of {path} took more than {seconds:g} s; {size} bytes had come"
             )

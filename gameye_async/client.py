@@ -15,17 +15,18 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Required, Self, TypedDict, TypeVar, Unpack, overload
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import attrs
 from yarl import URL
 
 from gameye_async import _api
+from gameye_async._after_launch import AfterLaunch
 from gameye_async._bulk import Bulk
 from gameye_async._calls import Options
 from gameye_async._core import Core, Setup
 from gameye_async._exchange import Request
+from gameye_async._fields import LaunchFields
 from gameye_async._launch import OnAbandon, Terms
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
@@ -61,23 +62,7 @@ ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
 
 
-class LaunchFields(TypedDict, total=False):
-    """The fields of a `LaunchRequest`, as `launch` takes them by keyword."""
-
-    image: Required[str]
-    location: Required[str | Iterable[str]]
-    id: str | UUID | None
-    env: Mapping[str, str]
-    args: Iterable[str]
-    restart: bool
-    labels: Mapping[str, str]
-    version: str | None
-    ttl: timedelta | str | None
-    external_id: str | None
-    enable_metrics: bool | str | None
-
-
-class AsyncGameye:
+class AsyncGameye(AfterLaunch):
     """A client of the Gameye Session API, for one event loop; use it with `async with`.
 
     Args:

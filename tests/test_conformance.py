@@ -122,16 +122,7 @@ def test_every_operation_of_the_description_has_a_method():
     assert {operation.operation_id for operation in operations()} == METHODS.keys()
 
 
-STREAMS = pytest.mark.xfail(raises=AttributeError, reason="logs and artifacts are still to come")
-
-
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(method, marks=STREAMS) if method in {"logs", "download_artifact"} else method
-        for method in METHODS.values()
-    ],
-)
+@pytest.mark.parametrize("method", METHODS.values())
 def test_a_method_is_there_and_says_which_call_it_makes(method):
     """So that a reader who knows the API finds the method, and the other way round."""
     documented = {

@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gameye_async._exchange import Answered, Request
-from gameye_async._safe_path import NotHttpError, Progress, merged, read_body
+from gameye_async._transport.safe_path import NotHttpError, Progress, merged, read_body
 from gameye_async.settings import Credential
 
 # asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an

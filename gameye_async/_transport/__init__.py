@@ -17,9 +17,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gameye_async._exchange import Answered, NotSent, Outcome, Request, Streaming, Unknown
-from gameye_async._fast_path import FastPath, is_known
-from gameye_async._safe_path import NotHttpError, Path, Progress, SafePath, merged, read_body
 from gameye_async._sweeper import Sweeper
+from gameye_async._transport.fast_path import FastPath, is_known
+from gameye_async._transport.safe_path import NotHttpError, Path, Progress, SafePath, merged, read_body
 from gameye_async.errors import ClientClosedError, NoAnswerError
 from gameye_async.settings import Credential
 

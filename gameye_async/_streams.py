@@ -1,0 +1,69 @@
+"""Answers that come in pieces: the opening of their streams."""
+
+import asyncio
+from typing import Any
+
+from gameye_async import _policy
+from gameye_async._calls import Caller, Options, record
+from gameye_async._exchange import Request, Streaming
+from gameye_async.errors import Attempt, BadAnswerError, GameyeError
+
+
+async def open_stream(
+    caller: Caller, request: Request[Any], options: Options, until: float, *, again: bool = False
+) -> Streaming:
+    """Open a stream, and try again while that may help, until a loop time.
+
+    Unlike a call, it has no number of tries: a log is followed through a restart of the API.
+
+    Args:
+        caller: What all calls share.
+        request: What to ask for.
+        options: Settings of the call.
+        until: Loop time at which to give up.
+        again: Whether it goes on with a stream that was cut. That takes nothing from the budget of retries,
+            which a hundred followed logs would use up in the first second of an outage.
+
+    Raises:
+        GameyeError: What the last attempt came to.
+    """
+    tried: list[Attempt] = []
+    while True:
+        result = await _attempt(caller, request, options, until, tried)
+        if isinstance(result, Streaming):
+            return result
+        error = result
+        tries = len(tried) if isinstance(error, BadAnswerError) else 1
+        cost = _policy.retry_cost(options.retry, request, error, tries)
+        delay = _policy.retry_delay(options.retry, error, len(tried), caller.rng)
+        is_late = caller.clock() + delay >= until
+        if cost is None or is_late or not (again or caller.budget.spend(cost)):
+            error.attempts = tuple(tried)
+            caller.counters.failed[type(error).__name__] += 1
+            raise error from None
+        caller.counters.retried += 1
+        await asyncio.sleep(delay)
+
+
+async def _attempt(
+    caller: Caller, request: Request[Any], options: Options, until: float, tried: list[Attempt]
+) -> Streaming | GameyeError:
+    credential = await caller.credential()
+    # A place is held for the opening only: eight followed logs must not be in the way of a stop.
+    await caller.control.enter()
+    started = caller.clock()
+    try:
+        opened = await caller.transport.stream(
+            request, credential, min(until, started + options.timeouts.attempt), options.headers
+        )
+    finally:
+        caller.control.leave()
+    head = opened.head if isinstance(opened, Streaming) else opened
+    result = caller.judge(request, head, credential)
+    tried.append(record(head, result, caller.clock() - started))
+    if isinstance(result, GameyeError):
+        if isinstance(opened, Streaming):
+            opened.close()
+        return result
+    assert isinstance(opened, Streaming)  # noqa: S101  -- only the head of one is judged to be good
+    return opened
