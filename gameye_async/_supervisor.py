@@ -75,7 +75,10 @@ class Supervisor:
         self.spawn(self._reap(abandoned), Context())
 
     def stop_later(self, session_id: str, options: Options) -> None:
-        """Keep trying to stop a session that its user asked to stop."""
+        """Keep trying to stop a session that its user asked to stop, or never got."""
+        if self._ended:
+            self.report(session_id, self.caller.clock(), _CLOSED)
+            return
         self.spawn(self._stop(session_id, self.caller.clock(), options), Context())
 
     def is_reaping(self, session_id: str) -> bool:

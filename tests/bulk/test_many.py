@@ -82,6 +82,20 @@ async def test_a_consumer_that_fails_leaves_only_what_it_was_given(how):
         assert [session.id for session in emulator.world.live] == given
 
 
+async def test_sessions_that_outlive_the_client_undelivered_are_reported():
+    """The client was closed inside the block: nobody can stop them any more, so the user is told."""
+    orphans = []
+
+    async with Emulator() as emulator:
+        gameye = AsyncGameye(emulator.token, base_url=emulator.url, on_orphan=orphans.append)
+        async with gameye, gameye.launch_many(requests(5)) as outcomes:
+            kept = (await anext(outcomes)).session.id
+            await gameye.aclose()
+
+        left = {session.id for session in emulator.world.live}
+        assert left == {kept} | {orphan.session_id for orphan in orphans}
+
+
 async def test_lost_answers_cost_no_session():
     """Half of the answers are lost after the launch; each session is adopted, none is doubled."""
     async with (
