@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from gameye_async.emulator.faults import Fault
 from gameye_async.emulator.sessions import Session
+from gameye_async.emulator.watch import Watch
 from gameye_async.emulator.world import World
 
 JSON: Final = "application/json; charset=utf-8"
@@ -94,14 +95,11 @@ async def follow_log(
     response = web.StreamResponse(status=answer.status, headers=answer.all_headers(date))
     if request.version >= HttpVersion11:
         response.enable_chunked_encoding()
-    changed = asyncio.Event()
-    unsubscribe = world.subscribe(lambda _event: changed.set(), session.id)
     sent = 0
-    try:
+    with Watch(world, session.id) as watch:
         await response.prepare(request)
+        world.settle()
         while True:
-            changed.clear()
-            now = world.settle()
             if output := session.log[sent:]:
                 sent += len(output)
                 await response.write(bytes(output))
@@ -109,15 +107,4 @@ async def follow_log(
                 await response.write_eof()
                 return response
             else:
-                due = world.next_due()
-                await _wait(changed, None if due is None else due - now)
-    finally:
-        unsubscribe()
-
-
-async def _wait(changed: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109  -- no error but a turn of the loop
-    try:
-        async with asyncio.timeout(timeout):
-            await changed.wait()
-    except TimeoutError:
-        pass
+                await watch.change()

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Final, Literal
 
 from aiohttp import web
-from attrs import define, field, frozen
+from attrs import define, field
 
 from gameye_async.emulator.answers import PROXY_ERROR, Answer, cut, deliver, follow_log, json_answer
 from gameye_async.emulator.calls import Call, Keyring, read_call
+from gameye_async.emulator.control import Control, add_control
 from gameye_async.emulator.faults import Fault, Faults
+from gameye_async.emulator.history import History, RequestRecord
+from gameye_async.emulator.inflight import InFlight
 from gameye_async.emulator.operations import Operation, location_of, operations
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.sessions import Session
@@ -22,28 +24,7 @@ from gameye_async.emulator.world import World
 logger: Final = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 2**20
-REQUESTS_KEPT: Final = 10_000
-
 StartContainer = Callable[[Session], Awaitable[None]]
-
-
-@frozen
-class RequestRecord:
-    """A request that was served.
-
-    Args:
-        method: HTTP method.
-        path: Path and query as they came.
-        operation: `operationId`, or empty when none was found.
-        status: Status of the answer; None when the connection was cut instead.
-        elapsed: Seconds of the world's clock.
-    """
-
-    method: str
-    path: str
-    operation: str
-    status: int | None
-    elapsed: float
 
 
 class _Struck(Exception):  # noqa: N818  -- no error: the fault that was asked for
@@ -60,7 +41,7 @@ def build_app(
     token: str,
     scoped_tokens: Mapping[str, frozenset[str]] | None = None,
     faults: Faults | None = None,
-    requests: deque[RequestRecord] | None = None,
+    history: History | None = None,
     start_container: StartContainer | None = None,
 ) -> web.Application:
     """Serve a world.
@@ -70,24 +51,29 @@ def build_app(
         token: Bearer token with every scope.
         scoped_tokens: Further tokens, each with the scopes that it has.
         faults: Rules for what goes wrong.
-        requests: Where to record what was served.
+        history: Where to record what happens.
         start_container: Awaited for every launch between its reservation and its commit. A `Refusal` that it
             raises becomes the answer of the launch, whose reservation is given back.
 
     Returns:
         An application for `aiohttp.web.AppRunner`; switch its access log off where speed matters.
     """
+    faults = Faults() if faults is None else faults
+    history = History(world) if history is None else history
+    keyring = Keyring({token: None, **(scoped_tokens or {})}, world.quirks.missing_scope_status)
     service = _Service(
         world=world,
-        keyring=Keyring({token: None, **(scoped_tokens or {})}, world.quirks.missing_scope_status),
-        faults=Faults() if faults is None else faults,
-        requests=deque[RequestRecord](maxlen=REQUESTS_KEPT) if requests is None else requests,
+        keyring=keyring,
+        faults=faults,
+        history=history,
         start_container=start_container,
         operations=operations(world),
     )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.cleanup_ctx.append(history.recording)
+    add_control(app, Control(world, faults, history, keyring))
     app.router.add_route("*", r"/{path:[\s\S]*}", service.handle)
-    app.on_shutdown.append(service.shut_down)
+    app.on_shutdown.append(service.in_flight.end)
     return app
 
 
@@ -96,17 +82,18 @@ class _Service:
     world: World
     keyring: Keyring
     faults: Faults
-    requests: deque[RequestRecord]
+    history: History
     start_container: StartContainer | None
     operations: Mapping[str, Operation]
-    _in_flight: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]], init=False)
+    in_flight: InFlight = field(factory=InFlight, init=False)
     _date: tuple[int, str] = field(default=(-1, ""), init=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request; whatever it holds, the answer is an envelope and the server lives on."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  -- aiohttp runs every handler in a task
-        self._in_flight.add(task)
+        with self.in_flight:
+            return await self._serve(request)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = self.world.clock()
         operation, status = "", None
         try:
@@ -122,18 +109,13 @@ class _Service:
                 return await follow_log(request, answer, answer.follow, self.world, date)
             damage = next((fault for fault in struck if fault.moment == "delivery"), None)
             return await deliver(request, answer, damage, date)
+        except ConnectionResetError:
+            # The client has left in the middle of a long answer, and nobody needs to know.
+            return cut(request)
         finally:
-            self._in_flight.discard(task)
-            self.requests.append(
+            self.history.served(
                 RequestRecord(request.method, request.raw_path, operation, status, self.world.clock() - began)
             )
-
-    async def shut_down(self, _app: web.Application) -> None:
-        """Stop serving at once: slow answers and followed logs are given up."""
-        tasks = tuple(self._in_flight)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _pick_faults(self, call: Call) -> tuple[Fault, ...]:
         if not self.faults:

@@ -1,10 +1,50 @@
-"""Artifacts: a session's files as a tar archive."""
+"""Artifacts: a session's files, in memory or in a folder, and as a tar archive."""
 
 import gzip
 import io
+import os
 import tarfile
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path, PurePosixPath
+
+from attrs import define
+
+
+@define(eq=False)
+class Folder(MutableMapping[str, bytes]):
+    """The readable files below a folder, which is the root of their absolute paths; links are left out."""
+
+    root: Path
+
+    def __iter__(self) -> Iterator[str]:
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                file = Path(folder, name)
+                if file.is_file() and not file.is_symlink() and os.access(file, os.R_OK):
+                    yield f"/{file.relative_to(self.root).as_posix()}"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, path: str) -> bytes:
+        try:
+            return self._file(path).read_bytes()
+        except OSError:
+            raise KeyError(path) from None
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        file = self._file(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def __delitem__(self, path: str) -> None:
+        try:
+            self._file(path).unlink()
+        except OSError:
+            raise KeyError(path) from None
+
+    def _file(self, path: str) -> Path:
+        return self.root / path.removeprefix("/")
 
 
 def pack(files: Mapping[str, bytes], path: str, *, modified: float, compress: bool) -> bytes | None:
@@ -23,10 +63,11 @@ def pack(files: Mapping[str, bytes], path: str, *, modified: float, compress: bo
     buffer = io.BytesIO()
     found = False
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in sorted(files.items()):
+        for name in sorted(files):
             file = PurePosixPath(name)
             if file == root or root in file.parents:
                 found = True
+                content = files[name]
                 member = tarfile.TarInfo(str(file.relative_to(root.parent)))
                 member.size, member.mtime = len(content), int(modified)
                 archive.addfile(member, io.BytesIO(content))

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Any, Final, Literal, get_args
 
-from attrs import asdict, define, field, fields, frozen
+from attrs import asdict, define, field, frozen
 from attrs.validators import and_, ge, gt, in_, le, optional
 
 from gameye_async.emulator.refusal import Refusal
+from gameye_async.emulator.routes import SCOPES
+from gameye_async.emulator.structure import structured
 
 Kind = Literal[
     "latency",
@@ -56,11 +58,11 @@ class Fault:
         spread: See `distribution`.
         status: Status of a `refuse`; 420, 402, 429 and 5xx are the usual ones.
         retry_after: Seconds of its `Retry-After` header, or None for none.
-        size: Bytes of an `oversize` body.
+        size: Bytes of an `oversize` body, at most 1 GiB.
     """
 
     kind: Kind = field(validator=in_(EVERY_KIND))
-    operation: str | None = None
+    operation: str | None = field(default=None, validator=optional(in_(tuple(SCOPES))))
     location: str | None = None
     count: int | None = field(default=None, validator=optional(ge(1)))
     probability: float = field(default=1.0, validator=and_(gt(0), le(1)))
@@ -70,7 +72,7 @@ class Fault:
     spread: float = field(default=0.0, validator=ge(0))
     status: int = field(default=503, validator=and_(ge(400), le(599)))
     retry_after: float | None = None
-    size: int = field(default=16 * 2**20, validator=ge(0))
+    size: int = field(default=16 * 2**20, validator=and_(ge(0), le(2**30)))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Fault":
@@ -79,9 +81,7 @@ class Fault:
         Raises:
             ValueError: A key is unknown or a value is out of range.
         """
-        if unknown := data.keys() - {attribute.name for attribute in fields(cls)}:
-            raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
-        return cls(**data)
+        return structured(data, cls, "fault")
 
     def to_dict(self) -> dict[str, Any]:
         """The plain data of this fault, without what is left at its default."""
@@ -173,7 +173,7 @@ class Faults:
         Raises:
             ValueError: One of them is no fault.
         """
-        return cls(Fault.from_dict(item) for item in data)
+        return cls(structured(item, Fault, f"faults[{index}]") for index, item in enumerate(data))
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The plain data of the rules, each with the count that is left."""

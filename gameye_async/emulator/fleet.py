@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from gameye_async.emulator.limits import Quota, StartRate
-from gameye_async.emulator.placement import DEFAULT_LOCATIONS, Location, addresses
+from gameye_async.emulator.placement import DEFAULT_LOCATIONS, Location, Machines, pretended
 from gameye_async.emulator.quirks import Profile, Quirks
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.sessions import Image, Session, WarmPool
@@ -52,6 +52,7 @@ class Fleet:
         retention_seconds: How long an ended session can still be read.
         quota_seconds: Total running time the account may use, or None for no limit.
         quota_starts: Total launches the account may make, or None for no limit.
+        machines: Supply of machines; of a network that reaches nobody, unless sessions are local processes.
     """
 
     clock: Callable[[], float]
@@ -70,6 +71,7 @@ class Fleet:
     retention_seconds: float = RETENTION_SECONDS
     quota_seconds: float | None = None
     quota_starts: int | None = None
+    machines: Machines = field(default=pretended, repr=False)
     places: dict[str, Location] = field(init=False, repr=False)
     _timeline: Timeline = field(init=False, repr=False)
     _rate: StartRate = field(init=False, repr=False)
@@ -85,16 +87,13 @@ class Fleet:
     _generation: int = field(default=0, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        supply = addresses()
+        supply = self.machines(self.profile.ports)
         capacities: Mapping[str, int] = (
             self.locations
             if isinstance(self.locations, Mapping)
             else dict.fromkeys(self.locations, self.capacity)
         )
-        self.places = {
-            name: Location(name, capacity, self.profile.ports, supply)
-            for name, capacity in capacities.items()
-        }
+        self.places = {name: Location(name, capacity, supply) for name, capacity in capacities.items()}
         self._timeline = Timeline(self.clock)
         burst = self.start_rate if self.start_burst is None else self.start_burst
         self._rate = StartRate(self.start_rate, max(1.0, burst or 1.0))
@@ -171,16 +170,25 @@ class Fleet:
             self._drop_reservation(session)
             self.places[session.location].vacate(session.machine, session.host_ports)
 
+    def holds(self, session: Session) -> bool:
+        """Whether the launch of this session is still on its way, so that its container may start."""
+        return session.serial in self._reserved
+
     def end_session(self, session_id: str, status: str = "exited") -> None:
-        """The container ends by itself, for good; `status` is usually `exited` or `dead`.
+        """The container ends, for good; `status` is usually `exited` or `dead`.
 
         Raises:
             Refusal: 404.
         """
-        self._end(self.session(session_id), status, self.settle(), "ended")
+        session, now = self.session(session_id), self.settle()
+        self._end(session, status, now, "stopped" if session.status == "shuttingdown" else "ended")
 
-    def crash(self, session_id: str) -> None:
+    def crash(self, session_id: str, *, down: float | None = None) -> None:
         """The container fails: it is started again when its launch asked for that, and is dead otherwise.
+
+        Args:
+            session_id: Its session.
+            down: Seconds until it runs again; `start_seconds` when None.
 
         Raises:
             Refusal: 404.
@@ -191,8 +199,8 @@ class Fleet:
         elif not session.is_over:
             session.status = "restarting"
             self._record("restarting", session, now)
-            if self.start_seconds:
-                self._timeline.schedule(now + self.start_seconds, partial(self._run, session))
+            if delay := self.start_seconds if down is None else down:
+                self._timeline.schedule(now + delay, partial(self._run, session))
             else:
                 self._run(session, now)
 
@@ -295,10 +303,17 @@ class Fleet:
             self._record("running", session, at)
 
     def _expire(self, session: Session, at: float) -> None:
-        self._end(session, "exited", at, "expired")
+        self._shut_down(session, at, "expired")
 
-    def _finish_stop(self, session: Session, at: float) -> None:
-        self._end(session, "exited", at, "stopped")
+    def _shut_down(self, session: Session, at: float, kind: str) -> None:
+        if not self.stop_seconds:
+            self._end(session, "exited", at, kind)
+        elif not session.is_over and session.status != "shuttingdown":
+            session.status = "shuttingdown"
+            self._record("stopping", session, at)
+            self._timeline.schedule(
+                at + self.stop_seconds, lambda later: self._end(session, "exited", later, kind)
+            )
 
     def _end(self, session: Session, status: str, at: float, kind: str) -> None:
         if session.is_over:

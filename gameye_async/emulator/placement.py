@@ -1,7 +1,10 @@
 """Where sessions run: locations, their machines and the host ports on them."""
 
+import itertools
+import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from attrs import define, field
@@ -26,11 +29,7 @@ DEFAULT_LOCATIONS: Final = (
     "eu-central-1",
     "us-east-1",
 )
-
-
-def addresses() -> Iterator[str]:
-    """The machine addresses of an emulator: a documentation network, so that nobody is ever reached."""
-    return (f"203.0.113.{number}" for number in range(1, 255))
+LOOPBACK: Final = "127.0.0.1"
 
 
 @define(eq=False)
@@ -52,8 +51,8 @@ class Machine:
         """How many ports are free."""
         return len(self._ports) - self._fresh + len(self._recycled)
 
-    def take(self, count: int) -> tuple[int, ...]:
-        """Hand out `count` free ports; the caller has looked at `free`."""
+    def take(self, count: int) -> tuple[int, ...] | None:
+        """Hand out `count` ports, or None when there are not so many after all; see `free` first."""
         fresh = self._ports[self._fresh : self._fresh + count]
         self._fresh += len(fresh)
         return (*fresh, *(self._recycled.popleft() for _ in range(count - len(fresh))))
@@ -64,21 +63,71 @@ class Machine:
 
 
 @define(eq=False)
+class LoopbackMachine(Machine):
+    """This machine: a port is handed out only when no program listens on it."""
+
+    def take(self, count: int) -> tuple[int, ...] | None:
+        """Hand out `count` ports that both TCP and UDP can bind."""
+        found: list[int] = []
+        busy: list[int] = []
+        while len(found) < count and self.free:
+            for port in super().take(1) or ():
+                (found if _is_free(port) else busy).append(port)
+        self.give_back(tuple(busy))
+        if len(found) == count:
+            return tuple(found)
+        self.give_back(tuple(found))
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address leads to the machine that asks; other names could lead anywhere."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_free(port: int) -> bool:
+    try:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind((LOOPBACK, port))
+    except OSError:
+        return False
+    return True
+
+
+Machines = Callable[[range], Iterator[Machine]]
+"""The supply of machines of a world, given the host ports that each has."""
+
+
+def pretended(ports: range) -> Iterator[Machine]:
+    """Machines of a documentation network, so that nobody is ever reached."""
+    return (Machine(f"203.0.113.{number}", ports) for number in range(1, 255))
+
+
+def loopback(ports: range) -> Iterator[Machine]:
+    """This machine, in every location: for sessions that are local processes."""
+    return itertools.repeat(LoopbackMachine(LOOPBACK, ports))
+
+
+@define(eq=False)
 class Location:
     """A place with room for `capacity` sessions; machines are opened as they are needed.
 
     Args:
         name: Region name as clients spell it.
         capacity: Sessions that may run here at once. May be lowered below `used`; then nothing starts.
-        ports: Host ports of each machine.
-        addresses: Supply of machine addresses, shared by all locations of a world.
+        machines: Supply of machines, shared by all locations of a world.
+        is_full: Whether others have taken all the room that is left, and take what becomes free.
     """
 
     name: str
     capacity: int
-    _ports: range = field(repr=False)
-    _addresses: Iterator[str] = field(repr=False)
+    _machines: Iterator[Machine] = field(repr=False)
     used: int = 0
+    is_full: bool = False
     _open: list[Machine] = field(factory=list[Machine], init=False, repr=False)
     address: str = field(init=False, default="")
 
@@ -89,15 +138,16 @@ class Location:
     @property
     def has_room(self) -> bool:
         """Whether one more session fits."""
-        return self.used < self.capacity
+        return not self.is_full and self.used < self.capacity
 
     def place(self, count: int) -> tuple[Machine, tuple[int, ...]] | None:
         """Take a seat and `count` ports of one machine, or answer None when no machine has them."""
         machine = self._machine_with(count)
-        if machine is None:
+        ports = machine.take(count) if machine else None
+        if machine is None or ports is None:
             return None
         self.used += 1
-        return machine, machine.take(count)
+        return machine, ports
 
     def vacate(self, machine: Machine, ports: tuple[int, ...]) -> None:
         """Give back what `place` took."""
@@ -108,20 +158,18 @@ class Location:
             self._open.append(machine)
 
     def _machine_with(self, count: int) -> Machine | None:
-        if count > len(self._ports):
-            return None
         while self._open:
             machine = self._open[-1]
             if machine.free >= count:
                 return machine
             self._open.pop()
             machine.is_open = False
-        return self._open_machine()
+        opened = self._open_machine()
+        return opened if opened is not None and opened.free >= count else None
 
     def _open_machine(self) -> Machine | None:
-        address = next(self._addresses, None)
-        if address is None:
-            return None
-        machine = Machine(address, self._ports)
-        self._open.append(machine)
+        machine = next(self._machines, None)
+        if machine is not None:
+            machine.is_open = True
+            self._open.append(machine)
         return machine

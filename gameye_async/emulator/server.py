@@ -5,19 +5,24 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
 from aiohttp import web
 
-from gameye_async.emulator.app import REQUESTS_KEPT, RequestRecord, StartContainer, build_app
+from gameye_async.emulator.app import StartContainer, build_app
 from gameye_async.emulator.faults import Fault, Faults
+from gameye_async.emulator.history import History, RequestRecord
+from gameye_async.emulator.placement import is_loopback, loopback, pretended
+from gameye_async.emulator.processes import GRACE_SECONDS, Processes
 from gameye_async.emulator.quirks import Profile, Quirks
 from gameye_async.emulator.sessions import Image, WarmPool
 from gameye_async.emulator.world import World
 
 DEFAULT_TOKEN: Final = "emulator-token"  # noqa: S105  -- it opens nothing but the emulator
 BACKLOG: Final = 4096
+_KILL_SECONDS: Final = 5.0
 
 
 class WorldOptions(TypedDict, total=False):
@@ -46,15 +51,18 @@ class Emulator:
         token: Bearer token with every scope.
         scoped_tokens: Further tokens, each with the scopes that it has.
         host: Address to listen on.
+        allow_remote: Whether it may be one that other machines can reach.
         port: Port to listen on; 0 takes a free one.
         faults: What goes wrong from the start; `emulator.faults` can be changed at any time.
         seed: Seed of a new world's random source; None takes a fresh one.
         start_container: Awaited for every launch before its session exists; see `build_app`.
+        run: Command to run as a local process for every session of a new world; see `Processes`.
+        grace: Seconds between SIGTERM and SIGKILL for these processes.
         keep_alive: Seconds after which an idle connection is closed.
         **options: Further arguments of the new world.
 
     Raises:
-        ValueError: The profile is unknown.
+        ValueError: The profile is unknown, the command cannot run, or other machines could reach the host.
         TypeError: A world was given and options for a new one too.
     """
 
@@ -66,30 +74,48 @@ class Emulator:
         token: str = DEFAULT_TOKEN,
         scoped_tokens: Mapping[str, frozenset[str]] | None = None,
         host: str = "127.0.0.1",
+        allow_remote: bool = False,
         port: int = 0,
         faults: Iterable[Fault] = (),
         seed: int | None = None,
         start_container: StartContainer | None = None,
+        run: str | Sequence[str] | None = None,
+        grace: float = GRACE_SECONDS,
         keep_alive: float = 75.0,
         **options: Unpack[WorldOptions],
     ) -> None:
         if world is not None and options:
             raise TypeError(f"the world that was given has its own {', '.join(options)}")
+        if not (allow_remote or is_loopback(host)):
+            raise ValueError(f"other machines could reach {host!r}: pass allow_remote if they may")
+        if run is not None and (world or start_container):
+            raise TypeError("run makes a world of its own and starts its containers")
+        if run is not None:
+            # The end of the process ends the session; the timer is for one that cannot be killed.
+            options.setdefault("stop_seconds", grace + _KILL_SECONDS)
         self.world = world or World(
             clock=time.monotonic,
             rng=random.Random(seed),  # noqa: S311  -- seeded on purpose, nothing here is secret
             epoch=time.time() - time.monotonic(),
             profile=Profile.named(profile),
+            machines=pretended if run is None else loopback,
             **options,
         )
+        self._processes = None if run is None else Processes(self.world, run, grace=grace)
         self.token = token
         self.faults = Faults(faults)
-        self.requests: deque[RequestRecord] = deque(maxlen=REQUESTS_KEPT)
+        self.history = History(self.world)
         self._scoped_tokens = scoped_tokens
-        self._start_container = start_container
+        self._start_container = self._processes.start if self._processes else start_container
         self._address = host, port
         self._keep_alive = keep_alive
         self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def requests(self) -> deque[RequestRecord]:
+        """The last requests that were served, oldest first."""
+        return self.history.requests
 
     @property
     def url(self) -> str:
@@ -107,18 +133,19 @@ class Emulator:
             token=self.token,
             scoped_tokens=self._scoped_tokens,
             faults=self.faults,
-            requests=self.requests,
+            history=self.history,
             start_container=self._start_container,
         )
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=self._keep_alive, shutdown_timeout=0.1
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, *self._address, backlog=BACKLOG).start()
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        async with AsyncExitStack() as stack:
+            if self._processes is not None:
+                await stack.enter_async_context(self._processes)
+            runner = web.AppRunner(
+                app, access_log=None, keepalive_timeout=self._keep_alive, shutdown_timeout=0.1
+            )
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, *self._address, backlog=BACKLOG).start()
+            self._runner, self._stack = runner, stack.pop_all()
         return self
 
     async def __aexit__(
@@ -127,8 +154,8 @@ class Emulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._listening().cleanup()
         self._runner = None
+        await self._stack.aclose()
         # The connections' tasks are cancelled by now and take one more turn of the loop to end.
         await asyncio.sleep(0)
 

@@ -96,12 +96,7 @@ class World(Fleet):
         session = self.session(session_id)
         if session.is_over:
             raise Refusal(409, f"The session {session_id} has already been terminated.")
-        if not self.stop_seconds:
-            self._finish_stop(session, now)
-        elif session.status != "shuttingdown":
-            session.status = "shuttingdown"
-            self._record("stopping", session, now)
-            self._timeline.schedule(now + self.stop_seconds, lambda at: self._finish_stop(session, at))
+        self._shut_down(session, now, "stopped")
 
     def join(self, body: object) -> dict[str, Any]:
         """`PUT /session/player/join`; joining twice changes nothing, and nothing limits the roster.

@@ -1,0 +1,94 @@
+"""One session's process: started under a warden, read from, told to end, and killed."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field
+
+from gameye_async.emulator import warden
+
+_CHUNK_BYTES: Final = 2**16
+
+
+@define(eq=False)
+class Container:
+    """A process that can be started again, and that ends with this one at the latest.
+
+    Args:
+        command: Program and arguments.
+        folder: Working directory.
+        env: All of its environment.
+    """
+
+    command: tuple[str, ...]
+    folder: Path
+    env: Mapping[str, str] = field(repr=False)
+    is_stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _process: Process | None = field(default=None, init=False)
+    _leash: int | None = field(default=None, init=False)
+    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has started and not been seen to end, nor been killed."""
+        return self._leash is not None
+
+    async def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: The system does not let it.
+            ValueError: An argument or a variable holds what the system cannot pass on.
+        """
+        held_by_warden, leash = os.pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", warden.__file__),
+                *self.command,
+                cwd=self.folder,
+                env=self.env,
+                stdin=held_by_warden,
+                stdout=PIPE,
+                stderr=STDOUT,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(leash)
+            raise
+        finally:
+            os.close(held_by_warden)
+        self._leash = leash
+
+    async def output(self) -> AsyncIterator[bytes]:
+        """What the process writes to stdout and stderr, as it comes."""
+        stream = self._process.stdout if self._process else None
+        while stream is not None and (chunk := await stream.read(_CHUNK_BYTES)):
+            yield chunk
+
+    async def ended(self) -> int:
+        """Wait for the end of the process; its exit code, or 128 and the signal that killed it."""
+        assert self._process is not None  # noqa: S101  -- whoever waits has started it
+        code = await self._process.wait()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.kill()
+        return code if code >= 0 else 128 - code
+
+    def stop(self, grace: float) -> None:
+        """Ask the process to end by SIGTERM, and kill it after `grace` seconds."""
+        if not self.is_stopping.is_set():
+            self.is_stopping.set()
+            if self.is_running and self._process is not None and self._process.returncode is None:
+                self._process.terminate()
+                self._deadline = asyncio.get_running_loop().call_later(grace, self.kill)
+
+    def kill(self) -> None:
+        """Kill the process and everything that it has started."""
+        if self._leash is not None:
+            os.close(self._leash)
+            self._leash = None
