@@ -136,6 +136,9 @@ class _Service:
                     return self._refused(instead.fault.refusal(), path)
                 case "html_502":
                     return PROXY_ERROR
+                case "restart":
+                    self.world.restart(keep_memory=instead.fault.keep_memory)
+                    return None
                 case _:
                     return None
         except Exception:

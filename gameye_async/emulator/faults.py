@@ -22,6 +22,7 @@ Kind = Literal[
     "slow_drip",
     "not_json",
     "close_idle",
+    "restart",
 ]
 Distribution = Literal["constant", "uniform", "lognormal"]
 Moment = Literal["before", "after", "delivery"]
@@ -46,12 +47,14 @@ class Fault:
             `cut_before_commit` and `cut_after_commit`, the connection is reset; `truncate`, half of the
             announced body and then the end; `oversize`, a body padded with white space; `slow_drip`, a body
             one byte at a time; `not_json`, a body that is none; `close_idle`, a good answer that promises to
-            keep the connection, which is then closed.
+            keep the connection, which is then closed; `restart`, the platform restarts: all connections are
+            reset, and launches in flight are lost.
         operation: `operationId` that it hits, such as `session-run`; None for all.
         location: Location that it hits; None for all, and for requests that name none.
         count: How many requests it hits before it is used up; None for no end.
         probability: Chance to hit a matching request, above 0 and at most 1.
-        when: Whether `latency`, `refuse` and `html_502` strike `"before"` or `"after"` the commit.
+        keep_memory: Whether sessions survive a `restart`.
+        when: Whether `latency`, `refuse`, `html_502` and `restart` strike `"before"` or `"after"` the commit.
         seconds: Length of a `latency`; pause between the bytes of a `slow_drip`.
         distribution: Of a latency: `constant`, `uniform` from `seconds` to `seconds + spread`, or
             `lognormal` with the median `seconds` and the sigma `spread`.
@@ -71,6 +74,7 @@ class Fault:
     distribution: Distribution = field(default="constant", validator=in_(get_args(Distribution)))
     spread: float = field(default=0.0, validator=ge(0))
     status: int = field(default=503, validator=and_(ge(400), le(599)))
+    keep_memory: bool = True
     retry_after: float | None = None
     size: int = field(default=16 * 2**20, validator=and_(ge(0), le(2**30)))
 

@@ -18,6 +18,7 @@ from gameye_async.emulator.placement import is_loopback, loopback, pretended
 from gameye_async.emulator.processes import GRACE_SECONDS, Processes
 from gameye_async.emulator.quirks import Profile, Quirks
 from gameye_async.emulator.sessions import Image, WarmPool
+from gameye_async.emulator.timeline import Event
 from gameye_async.emulator.world import World
 
 DEFAULT_TOKEN: Final = "emulator-token"  # noqa: S105  -- it opens nothing but the emulator
@@ -145,6 +146,7 @@ class Emulator:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, *self._address, backlog=BACKLOG).start()
+            stack.callback(self.world.subscribe(self._hear))
             self._runner, self._stack = runner, stack.pop_all()
         return self
 
@@ -173,7 +175,11 @@ class Emulator:
             keep_memory: Whether sessions survive.
         """
         self.world.restart(keep_memory=keep_memory)
-        self.drop_connections()
+
+    def _hear(self, event: Event) -> None:
+        # Whoever restarts the world, a fault of a request included.
+        if event.kind == "restarted":
+            self.drop_connections()
 
     def _listening(self) -> web.AppRunner:
         if self._runner is None:

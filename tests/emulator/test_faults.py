@@ -129,6 +129,23 @@ async def test_a_proxy_error_is_html(when, sessions):
         assert len(emulator.world.live) == sessions
 
 
+@pytest.mark.parametrize("keep_memory", [True, False])
+async def test_a_restart_cuts_the_connection_and_keeps_or_forgets_the_sessions(keep_memory):
+    restart = Fault("restart", operation="session-run", when="after", keep_memory=keep_memory, count=1)
+    async with serving(faults=[restart]) as (_, call):
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await call("POST", "/session", json=LAUNCH | {"id": "m-1"})
+        assert (await call("GET", "/session/m-1")).status == (200 if keep_memory else 404)
+
+
+async def test_a_restart_before_the_commit_loses_the_launch():
+    async with serving(faults=[Fault("restart", operation="session-run", count=1)]) as (emulator, call):
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await call("POST", "/session", json=LAUNCH)
+        assert emulator.world.live == []
+        assert all(place.used == 0 for place in emulator.world.places.values())
+
+
 @pytest.mark.parametrize(("kind", "sessions"), [("cut_before_commit", 0), ("cut_after_commit", 1)])
 async def test_a_cut_connection_answers_nothing(kind, sessions):
     async with serving(faults=[Fault(kind, count=1)]) as (emulator, call):
