@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import nox
 
@@ -29,7 +30,9 @@ def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> N
 def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
     _install(session, "test")
-    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
+    # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
+    flags = ["-X", "dev"] if session.python in (None, *PYTHONS[:1]) else []
+    session.run("python", *flags, "-m", "pytest", *session.posargs)
 
 
 @nox.session
@@ -57,14 +60,49 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The package under mypy strict and pyright strict."""
-    _install(session, "types")
+    _install(session, "types", "test")
     session.run("mypy")
     session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
 
 
+# Each peer lives in an environment of its own; its SDK is generated when it is measured.
+PEERS = {
+    "requests": ["requests"],
+    "httpx": ["httpx"],
+    "openapi-generator": ["openapi-generator-cli", "aiohttp", "aiohttp-retry", "pydantic", "python-dateutil"],
+}
+BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling")
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What a launch costs beside bare aiohttp, and what pacing saves; one table each."""
-    _install(session)
-    session.run("python", "benchmarks/launch.py", *session.posargs)
+    """What launches cost beside bare aiohttp and other clients, in one table; `-- --quick` to try it."""
+    _install(session, extras="speed,loadtest")
+    environments = Path(session.virtualenv.location).with_name("peers")
+
+    def environment(name: str, python: str, *packages: str) -> str:
+        session.run(python, "-m", "venv", str(environments / name), external=True)
+        command = str(environments / name / "bin/python")
+        # A peer that cannot be installed is reported as absent.
+        session.run(command, "-m", "pip", "install", "-q", *packages, external=True, success_codes=[0, 1])
+        return command
+
+    for name, packages in PEERS.items():
+        environment(name, f"{session.bin}/python", *packages)
+    quick = "--quick" in session.posargs
+    results = Path(session.create_tmp() if quick else "benchmarks/results")
+
+    def launch(python: str, name: str, *options: str) -> None:
+        output = f"--output={results / f'launch-{name}.json'}"
+        blocks = ["--blocks=4"] if quick else []
+        # Its own verdict is not the report's; 2 says that the machine was too busy.
+        command = (python, "benchmarks/launch.py", output, *blocks, *options)
+        session.run(*command, external=True, success_codes=[0, 1])
+
+    for version in PYTHONS:
+        launch(environment(version, f"python{version}", ".[speed]"), version)
+    launch("python", "default-malloc", "--default-malloc")
+    for name in BENCHMARKS:
+        session.run("python", "-m", f"benchmarks.{name}", f"--output={results}", *session.posargs)
+    session.run("python", "-m", "benchmarks.report", f"--results={results}")
     session.run("python", "-m", "benchmarks.throttling")

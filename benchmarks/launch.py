@@ -98,6 +98,8 @@ async def serve() -> None:
 def pin(position: int) -> None:
     """Stay on the first (0) or the last (-1) of the cores."""
     if hasattr(os, "sched_setaffinity"):
+        # What a child inherits is the one core of its parent.
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[position]})
 
 

@@ -31,9 +31,16 @@ async def test_a_python_block_runs_against_the_emulator(block):
         assert not errors
 
 
+def test_an_excerpt_stands_in_the_example_that_runs():
+    """The test of one's own is a part of a file that the tests run."""
+    (excerpt,) = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+    assert excerpt in (ROOT / "examples" / "test_matchmaker.py").read_text()
+
+
 def test_the_readme_has_python_blocks():
     """An empty list of blocks would test nothing."""
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("path", re.findall(r"(?:examples|benchmarks|docs|tests)/[\w./-]+", README))
