@@ -214,7 +214,7 @@ class Side(asyncio.Transport):
         """Return the protocol this side serves."""
         return self.protocol
 
-    def set_protocol(self, protocol: asyncio.Protocol) -> None:  # type: ignore[override]
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
         """Serve another protocol from now on."""
         self.protocol = protocol
 

@@ -147,7 +147,7 @@ class SimConnector(aiohttp.BaseConnector):
         host, port = req.url.raw_host or "", req.url.port or 80
         try:
             async with ceil_timeout(timeout.sock_connect, ceil_threshold=timeout.ceil_threshold):
-                return await self._network.connect(self._factory, host, port)  # type: ignore[return-value]
+                return await self._network.connect(self._factory, host, port)
         except ConnectionRefusedError as exc:
             raise aiohttp.ClientConnectorError(req.connection_key, exc) from exc
 
