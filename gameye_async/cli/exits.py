@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Coroutine
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
+
+from gameye_async import GameyeError, LaunchOutcomeUnknownError, StopUnconfirmedError
+
+T = TypeVar("T")
 
 
 class Exit(IntEnum):
@@ -17,6 +22,13 @@ class Exit(IntEnum):
     USAGE = 2
     UNKNOWN = 3
     INTERRUPTED = 130
+
+    @classmethod
+    def of(cls, *errors: GameyeError) -> "Exit":
+        """What these errors, the worst of them, make of a command."""
+        if any(isinstance(error, LaunchOutcomeUnknownError | StopUnconfirmedError) for error in errors):
+            return cls.UNKNOWN
+        return cls.FAILED if errors else cls.OK
 
 
 def complain(text: str) -> None:
@@ -29,6 +41,11 @@ def complain_of_session(session_id: str, reason: str) -> None:
     complain(f"session {session_id} may be running: {reason}")
 
 
+def discard_output() -> None:
+    """Have what is still to be printed go nowhere, because nobody reads it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run_to_end(command: Coroutine[Any, Any, int]) -> int:
     """Run a command on an event loop of its own; SIGINT and SIGTERM cancel it.
 
@@ -36,16 +53,28 @@ def run_to_end(command: Coroutine[Any, Any, int]) -> int:
         The command's exit code, or 130 when it was cancelled.
     """
     try:
-        return asyncio.run(_until_terminated(command))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+        return run_to_result(command)
+    except KeyboardInterrupt:
         return Exit.INTERRUPTED
 
 
-async def _until_terminated(command: Coroutine[Any, Any, int]) -> int:
+def run_to_result(work: Coroutine[Any, Any, T]) -> T:
+    """The same for a part of a command, which gives its result.
+
+    Raises:
+        KeyboardInterrupt: It was cancelled.
+    """
+    try:
+        return asyncio.run(_until_terminated(work))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
     # asyncio.run cancels at SIGINT only, and a container or a service manager sends SIGTERM.
     with contextlib.suppress(NotImplementedError):  # Windows
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, current_task().cancel)
-    return await command
+    return await work
 
 
 def current_task() -> asyncio.Task[Any]:

@@ -1,23 +1,19 @@
 """`gameye-async launch`: one session, or a file of them."""
 
-import asyncio
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gameye_async import AsyncGameye, ConfigurationError, LaunchOutcome, LaunchRequest, OrphanRecord
-from gameye_async.cli.exits import complain, complain_of_session, current_task, run_to_end
-from gameye_async.cli.lines import json_line
-from gameye_async.cli.pool import launch_all, stop_all
-from gameye_async.cli.progress import launch_progress
+from gameye_async import ConfigurationError, LaunchRequest
+from gameye_async.cli.exits import Exit, complain, run_to_end
+from gameye_async.cli.launching import Launching
+from gameye_async.cli.options import AsJson, Flag, find_token, pairs
+from gameye_async.cli.preview import show_bodies
 from gameye_async.cli.requests import read_requests
-from gameye_async.cli.tables import session_table, show, summary_table
-from gameye_async.cli.tally import Tally
+from gameye_async.cli.results import Results
 
 
 def launch(
@@ -33,15 +29,21 @@ def launch(
     session_id: Annotated[str | None, Parameter(name="--id")] = None,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1))] = 64,
     deadline: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    as_json: Annotated[bool, Parameter(name="--json", show_default=False)] = False,
+    output: Path | None = None,
+    resume: Flag = False,
+    dry_run: Flag = False,
+    show_env: Flag = False,
+    as_json: AsJson = False,
 ) -> int:
     """Launch one session, or all of a file.
 
-    Ctrl-C stops what was launched and says what it could not settle.
+    Ctrl-C stops what was launched and says what it could not settle. With --output, it leaves that to
+    --resume.
 
     For instance:
 
         gameye-async launch --from matches.jsonl
+        gameye-async launch --from matches.jsonl --output results.jsonl --resume
         gameye-async launch --image my-game --location eu-west
 
     Args:
@@ -56,101 +58,53 @@ def launch(
         session_id: Id of the session; a random UUID when it is left out.
         concurrency: How many launches may be in flight at once.
         deadline: Seconds that each launch may take, retries included; 30 when left out.
+        output: New file for the results of --from, one a line as they come. A line without an id gets one
+            that is made of its content, so that the same line is the same session.
+        resume: Launch only what --output does not hold yet, and add to it.
+        dry_run: Print the requests as lines of JSON, for the first of their locations, and send nothing.
+        show_env: Print the values of env as well with --dry-run.
         as_json: Print each result as a line of JSON as it comes, instead of a table.
     """
-    if not os.environ.get("GAMEYE_API_TOKEN"):
-        raise ConfigurationError(
-            "no API token: set GAMEYE_API_TOKEN (admin panel, Users, API tokens; the emulator prints its own)"
-        )
+    if not dry_run:
+        find_token()
+    if source is None and (output or resume):
+        raise ConfigurationError("--output and --resume go with --from FILE")
+    if resume and output is None:
+        raise ConfigurationError("--resume goes on with the results in --output FILE; name it")
     if source is not None:
         if any((image, location, arg, env, label, version, ttl, session_id)):
             raise ConfigurationError(
                 "--from brings whole launch requests; leave out the options of a single one"
             )
-        requests = read_requests(source)
+        requests = read_requests(source, derive_ids=output is not None)
     elif image and location:
         request = LaunchRequest(
             image,
             location,
             id=session_id,
-            env=_pairs("--env", env),
+            env=pairs("--env", env),
             args=arg or (),
-            labels=_pairs("--label", label),
+            labels=pairs("--label", label),
             version=version,
             ttl=ttl,
         )
         requests = [request]
     else:
         raise ConfigurationError("say what to launch: --image and --location, or --from FILE")
-    return run_to_end(_launch(requests, concurrency=concurrency, deadline=deadline, as_json=as_json))
+    if dry_run:
+        show_bodies(requests, show_env=show_env)
+        return Exit.OK
+    with nullcontext() if output is None else Results.open(output, resume=resume) as results:
+        if results is not None:
+            requests = _missing(requests, results)
+            if not requests:
+                return Exit.OK
+        launching = Launching(concurrency, deadline, results, as_json)
+        return run_to_end(launching.run(requests))
 
 
-def _pairs(option: str, texts: Iterable[str] | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            # What was given is not quoted: it may be a secret.
-            raise ConfigurationError(f"{option} takes NAME=VALUE, and one has no '='")
-        pairs[name] = value
-    return pairs
-
-
-async def _launch(
-    requests: Sequence[LaunchRequest], *, concurrency: int, deadline: float | None, as_json: bool
-) -> int:
-    tally = Tally()
-    unsettled: dict[str, str] = {}
-
-    def report_orphan(orphan: OrphanRecord) -> None:
-        unsettled[orphan.session_id] = orphan.reason
-
-    began = time.monotonic()
-    is_taken_back = False
-    report = _json_reporter(tally) if as_json else tally.add
-    # Lines of JSON and a bar would overwrite each other.
-    is_quiet = as_json and sys.stdout.isatty()
-    try:
-        async with AsyncGameye(max_concurrency=concurrency, on_orphan=report_orphan) as gameye:
-            try:
-                async with launch_progress(gameye, len(requests), is_quiet=is_quiet):
-                    await launch_all(gameye, requests, report, concurrency=concurrency, deadline=deadline)
-            except asyncio.CancelledError:
-                complain(f"interrupted: stopping {len(tally.sessions):,} sessions and what is in flight")
-                launched = [session.id for session in tally.sessions]
-                await stop_all(gameye, launched, unsettled, concurrency=concurrency)
-                is_taken_back = True
-                raise
-            if not as_json:
-                _show(tally, retried=gameye.stats.retried, seconds=time.monotonic() - began)
-    finally:
-        for session_id, reason in unsettled.items():
-            complain_of_session(session_id, reason)
-        if is_taken_back and not unsettled:
-            complain("stopped: nothing is left running")
-    return tally.exit_code
-
-
-def _json_reporter(tally: Tally) -> Callable[[LaunchOutcome], None]:
-    command = current_task()
-
-    def report(outcome: LaunchOutcome) -> None:
-        tally.add(outcome)
-        try:
-            sys.stdout.write(f"{json_line(outcome)}\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Nobody reads on, so nobody would know the sessions: they are stopped as after Ctrl-C.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            command.cancel()
-
-    return report
-
-
-def _show(tally: Tally, *, retried: int, seconds: float) -> None:
-    if len(tally.sessions) + len(tally.errors) != 1:
-        show(summary_table(tally, retried=retried, seconds=seconds))
-    elif tally.sessions:
-        show(session_table(tally.sessions[0]))
-    for line in tally.error_lines():
-        complain(line)
+def _missing(requests: list[LaunchRequest], results: Results) -> list[LaunchRequest]:
+    missing = [request for request in requests if request.id not in results.launched]
+    if done := len(requests) - len(missing):
+        complain(f"{done:,} of {len(requests):,} are in {results.path} already")
+    return missing

@@ -1,23 +1,27 @@
 """Launching and stopping all of a list, and telling of each as it comes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from gameye_async import AsyncGameye, LaunchOutcome, LaunchRequest, StopUnconfirmedError
 
 
 async def launch_all(
     gameye: AsyncGameye,
-    requests: Collection[LaunchRequest],
+    requests: Iterable[LaunchRequest],
     report: Callable[[LaunchOutcome], object],
     *,
     concurrency: int,
     deadline: float | None,
+    idempotent: bool = False,
 ) -> None:
     """Launch everything and call `report` with each outcome as it comes.
 
-    When this is cancelled, the client stops the sessions that were not reported.
+    When this is cancelled, the client stops the sessions that were not reported; if `idempotent`, it leaves
+    them to whoever launches their ids again.
     """
-    async with gameye.launch_many(requests, concurrency=concurrency, deadline=deadline) as outcomes:
+    async with gameye.launch_many(
+        requests, concurrency=concurrency, deadline=deadline, idempotent=idempotent
+    ) as outcomes:
         async for outcome in outcomes:
             report(outcome)
 

@@ -2,18 +2,27 @@
 
 import json
 import sys
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 from gameye_async import ConfigurationError, LaunchRequest
 from gameye_async._codec import parse_launch_request
 
 STDIN = "-"
 _FAULTS_SHOWN = 10
+# Must never change: ids made with it are in result files.
+_NAMESPACE = uuid.UUID("6a1c9c1e-7b0d-5f4e-9a52-3d8f0c6b2e71")
 
 
-def read_requests(source: str) -> list[LaunchRequest]:
+def read_requests(source: str, *, derive_ids: bool = False) -> list[LaunchRequest]:
     """The launch requests of a file, or of standard input for `-`; blank lines are skipped.
+
+    Args:
+        source: Name of the file.
+        derive_ids: Make the id of a line that has none of its content, so that it is the same every time.
 
     Raises:
         ConfigurationError: The file cannot be read, or lines are wrong; the text says which and why.
@@ -26,9 +35,10 @@ def read_requests(source: str) -> list[LaunchRequest]:
     requests: list[LaunchRequest] = []
     faults: list[str] = []
     line_of: dict[str, int] = {}
+    seen: Counter[str] | None = Counter() if derive_ids else None
     for number, line in _filled_lines(content):
         try:
-            request = _parse(line)
+            request = _parse(line, seen)
             first = line_of.setdefault(request.id, number)
             if first != number:
                 raise ConfigurationError(f"id {request.id!r} is that of line {first} already")  # noqa: TRY301
@@ -45,14 +55,26 @@ def _filled_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip())
 
 
-def _parse(line: bytes) -> LaunchRequest:
+def _parse(line: bytes, seen: Counter[str] | None) -> LaunchRequest:
     try:
-        payload = json.loads(line)
+        payload: Any = json.loads(line)
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"not JSON: {error.msg} at column {error.colno}") from None
     except (UnicodeDecodeError, RecursionError):
         raise ConfigurationError("not JSON: neither text nor data of any sane depth") from None
-    return parse_launch_request(payload)
+    return parse_launch_request(payload if seen is None else _identified(payload, seen))
+
+
+def _identified(payload: object, seen: Counter[str]) -> object:
+    """The payload with an id; one that has none gets it from its content and how often that came before."""
+    if not isinstance(payload, dict) or "id" in payload:
+        return cast("object", payload)
+    content = json.dumps(payload, sort_keys=True)
+    seen[content] += 1
+    return {
+        "id": str(uuid.uuid5(_NAMESPACE, f"{seen[content]} {content}")),
+        **cast("dict[str, Any]", payload),
+    }
 
 
 def _clipped(faults: list[str]) -> list[str]:

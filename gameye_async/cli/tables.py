@@ -1,22 +1,33 @@
 """Results as tables for people."""
 
 import math
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from gameye_async import Session
+from gameye_async import Port, Session
+from gameye_async._lines import sanitized
 from gameye_async.cli.tally import Tally, percentile
 
 _GAP = 4
+# Columns that stay in however narrow a terminal, and the width of a line that no terminal bounds.
+_KEPT = 2
+_UNBOUNDED = 10_000
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process here.
+        raise BrokenPipeError
 
 
 def show(renderable: RenderableType) -> None:
     """Print to standard output, as wide as the terminal; plain when it is piped or NO_COLOR is set."""
-    _console().print(renderable)
+    _unfolding_console().print(renderable)
 
 
 def show_together(left: Table, right: Table) -> None:
@@ -33,27 +44,71 @@ def show_together(left: Table, right: Table) -> None:
     console.print()
 
 
+def show_rows(rows: Sequence[Mapping[str, str]], *, right: Collection[str] = ()) -> None:
+    """Print a table of rows that have the same columns, of which the last ones give way where it is narrow.
+
+    Args:
+        rows: Texts by the name of their column; at least one row.
+        right: The columns of numbers.
+    """
+    console = _unfolding_console()
+    unbounded = console.options.update(width=_UNBOUNDED)
+    names = list(rows[0])
+    grid = _grid(names, rows, right)
+    while len(names) > _KEPT and console.measure(grid, options=unbounded).maximum > console.width:
+        names.pop()
+        grid = _grid(names, rows, right)
+    console.print(grid)
+
+
+def _grid(names: Sequence[str], rows: Iterable[Mapping[str, str]], right: Collection[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*[sanitized(row[name]) for name in names])
+    return table
+
+
+def fields_table(fields: Mapping[str, str]) -> Table:
+    """One thing, a line for each of its fields."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name, sanitized(value))
+    return table
+
+
+def _unfolding_console() -> Console:
+    """One whose lines are as long as they need to be, where there is no terminal to fit."""
+    console = _console()
+    if not (console.is_terminal or os.environ.get("COLUMNS")):
+        console.width = _UNBOUNDED
+    return console
+
+
 def _console() -> Console:
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Console(highlight=False, markup=False, emoji=False)
 
 
 def session_table(session: Session) -> Table:
     """One session, for players to connect to."""
-    ports = (f"{port.container}/{port.protocol} on {port.host}" for port in session.ports)
-    rows = {
-        "id": session.id,
-        "image": session.image if session.version is None else f"{session.image}:{session.version}",
-        "location": session.location,
-        "host": session.host,
-        "ports": ", ".join(ports),
-        created_by(session): f"in {_milliseconds(session.elapsed)} ms",
-    }
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
+    return fields_table(
+        {
+            "id": session.id,
+            "image": session.image if session.version is None else f"{session.image}:{session.version}",
+            "location": session.location,
+            "host": session.host,
+            "ports": port_list(session.ports),
+            created_by(session): f"in {_milliseconds(session.elapsed)} ms",
+        }
+    )
+
+
+def port_list(ports: Iterable[Port]) -> str:
+    """Ports on a line."""
+    return ", ".join(f"{port.container}/{port.protocol} on {port.host}" for port in ports)
 
 
 def created_by(session: Session) -> str:

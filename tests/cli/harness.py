@@ -83,9 +83,8 @@ async def running(
     streams = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "default::ResourceWarning", "-m", "gameye_async", *arguments),
-        cwd=CHECKOUT,
         env={**inherited, **(env or {})},
-        **{**streams, "stderr": asyncio.subprocess.PIPE, **options},
+        **{"cwd": CHECKOUT, **streams, "stderr": asyncio.subprocess.PIPE, **options},
     )
     try:
         async with asyncio.timeout(TIME_LIMIT):
