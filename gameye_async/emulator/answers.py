@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import HttpVersion11, web
@@ -12,6 +13,11 @@ from gameye_async.emulator.faults import Fault
 from gameye_async.emulator.sessions import Session
 from gameye_async.emulator.watch import Watch
 from gameye_async.emulator.world import World
+
+try:
+    import orjson
+except ImportError:  # the `speed` extra is not installed
+    orjson = None  # type: ignore[assignment]  # a module that is not there
 
 JSON: Final = "application/json; charset=utf-8"
 TEXT: Final = "text/plain; charset=utf-8"
@@ -37,9 +43,17 @@ class Answer:
 PROXY_ERROR: Final = Answer(502, b"<html><h1>502 Bad Gateway</h1></html>\n", "text/html")
 
 
+def _dumps(content: object) -> bytes:
+    if orjson is not None:
+        # It writes a list of 50,000 sessions several times faster, but no lone surrogates.
+        with suppress(TypeError):
+            return orjson.dumps(content)
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, json.dumps(content, separators=(",", ":")).encode(), JSON, headers or {})
+    return Answer(status, _dumps(content), JSON, headers or {})
 
 
 def cut(request: web.Request) -> web.Response:
