@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from yarl import URL
 
 from gameye_async.emulator import Emulator
+from gameye_async.emulator.server import collect_garbage_less
 
 BODY = b'{"image":"arena-shooter","location":"eu-west","env":{"MAP":"harbour"},"labels":{"match":"m-1"}}'
 
@@ -26,6 +27,9 @@ def serve(link: Connection) -> None:
     """Serve an emulator until the other end has something to say; tell how much memory it took, in MiB."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+    # As the command does.
+    collect_garbage_less()
 
     async def run() -> None:
         async with Emulator(locations={"eu-west": 1_000_000}) as emulator:

@@ -69,7 +69,10 @@ def emulator(
 async def _serve(
     scenario: Path | None, options: dict[str, Any], launch_seconds: float, *, until_eof: bool
 ) -> int:
+    from gameye_async.emulator.server import collect_garbage_less  # noqa: PLC0415  -- see `_new_emulator`
+
     logging.basicConfig()
+    collect_garbage_less()
     async with AsyncExitStack() as stack:
         server = _new_emulator(scenario, options, launch_seconds)
         try:

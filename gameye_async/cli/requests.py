@@ -41,7 +41,7 @@ def read_requests(source: str, *, derive_ids: bool = False) -> list[LaunchReques
             request = _parse(line, seen)
             first = line_of.setdefault(request.id, number)
             if first != number:
-                raise ConfigurationError(f"id {request.id!r} is that of line {first} already")  # noqa: TRY301
+                raise ConfigurationError(f"id {request.id!r} is that of line {first} already")  # noqa: TRY301  -- all faults of a file are told at once
         except ConfigurationError as error:
             faults.append(f"{name}:{number}: {error}")
         else:
