@@ -1,9 +1,8 @@
 """Async client for the Gameye Session API: launch many game sessions, lose none."""
 
-from gameye_async._artifacts import Artifact
-from gameye_async._collect import Collected
-from gameye_async._extract import extract_artifact
-from gameye_async._rollout import Rollout, rank_locations
+import typing as _typing
+from importlib import import_module as _import_module
+
 from gameye_async._stats import ClientStats
 from gameye_async._version import __version__
 from gameye_async.client import AsyncGameye
@@ -45,8 +44,37 @@ from gameye_async.models import (
     SessionSummary,
     StopOutcome,
 )
-from gameye_async.probes import http_probe, tcp_probe, udp_probe
 from gameye_async.settings import Environment, Pacing, RetryPolicy, Timeouts
+
+if _typing.TYPE_CHECKING:
+    from gameye_async._artifacts import Artifact
+    from gameye_async._collect import Collected
+    from gameye_async._extract import extract_artifact
+    from gameye_async._rollout import Rollout, rank_locations
+    from gameye_async.probes import http_probe, tcp_probe, udp_probe
+else:
+    # What comes after a launch is imported when it is asked for (PEP 562): a third of the rest again.
+    _LATER = {
+        "Artifact": "_artifacts",
+        "Collected": "_collect",
+        "Rollout": "_rollout",
+        "extract_artifact": "_extract",
+        "http_probe": "probes",
+        "rank_locations": "_rollout",
+        "tcp_probe": "probes",
+        "udp_probe": "probes",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(_import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return [*{*globals(), *__all__}]
+
 
 __all__ = [
     "ApiError",

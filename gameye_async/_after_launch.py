@@ -5,23 +5,27 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gameye_async._artifacts import MAX_DOWNLOAD, Artifact, download
-from gameye_async._calls import Options
-from gameye_async._collect import Collected, Collection
-from gameye_async._core import Core
-from gameye_async._extract import MAX_MEMBERS, MAX_UNPACKED, extract_artifact
 from gameye_async._fields import LaunchFields
-from gameye_async._launch import OnAbandon, Terms
-from gameye_async._logs import Log
-from gameye_async._players import Seats
-from gameye_async._readiness import Readiness, running
-from gameye_async._rollout import Rollout, wait_for_tag
+from gameye_async._options import (
+    MAX_DOWNLOAD,
+    MAX_MEMBERS,
+    MAX_UNPACKED,
+    OnAbandon,
+    Options,
+    Terms,
+)
 from gameye_async.errors import ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session, SessionDetails, SessionSummary
-from gameye_async.probes import Probe
+
+if TYPE_CHECKING:
+    from gameye_async._artifacts import Artifact
+    from gameye_async._collect import Collected
+    from gameye_async._core import Core
+    from gameye_async._rollout import Rollout
+    from gameye_async.probes import Probe
 
 AnyPath = str | os.PathLike[str]
 
@@ -32,7 +36,7 @@ class AfterLaunch(ABC):
     _options: Options
 
     @abstractmethod
-    def _core(self) -> Core:
+    def _core(self) -> "Core":
         """The parts of the client, when it is open."""
 
     @abstractmethod
@@ -49,7 +53,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest,
         /,
         *,
-        probe: Probe | None = None,
+        probe: "Probe | None" = None,
         ready_within: float | None = None,
         deadline: float | None = None,
     ) -> AbstractAsyncContextManager[Session]: ...
@@ -60,7 +64,7 @@ class AfterLaunch(ABC):
         request: None = None,
         /,
         *,
-        probe: Probe | None = None,
+        probe: "Probe | None" = None,
         ready_within: float | None = None,
         deadline: float | None = None,
         **fields: Unpack[LaunchFields],
@@ -71,7 +75,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest | None = None,
         /,
         *,
-        probe: Probe | None = None,
+        probe: "Probe | None" = None,
         ready_within: float | None = None,
         deadline: float | None = None,
         **fields: Any,
@@ -95,6 +99,8 @@ class AfterLaunch(ABC):
             StopUnconfirmedError: The block ended well, and the stop was not confirmed.
             GameyeError: There is no session.
         """
+        from gameye_async._readiness import running
+
         core = self._core()
         if request is None:
             request = LaunchRequest(**fields)
@@ -109,7 +115,7 @@ class AfterLaunch(ABC):
         self,
         session: Session,
         *,
-        probe: Probe | None = None,
+        probe: "Probe | None" = None,
         timeout: float = 30.0,  # noqa: ASYNC109  -- the time until players give up, which raises our own error
         on_progress: Callable[[SessionDetails], object] | None = None,
     ) -> SessionDetails:
@@ -131,6 +137,8 @@ class AfterLaunch(ABC):
             DeadlineExceededError: It was not ready in time; the text says what was missing.
             LookupError: The session does not have the port that is probed.
         """
+        from gameye_async._readiness import Readiness
+
         core = self._core()
         return await Readiness(core.caller, self._options, session, probe, on_progress).wait(timeout)
 
@@ -166,6 +174,8 @@ class AfterLaunch(ABC):
             NoAnswerError: Nobody can say whether the players are registered in the session it names.
             GameyeError: The sessions cannot be listed or joined.
         """
+        from gameye_async._players import Seats
+
         core = self._core()
         seats = Seats(core.caller, core.supervisor, self._options, players, capacity)
         return await seats.find(image, location=location, version=version, labels=labels)
@@ -177,7 +187,7 @@ class AfterLaunch(ABC):
         version: str,
         *,
         timeout: float = 900.0,  # noqa: ASYNC109  -- the length of a rollout, which raises our own error
-        on_progress: Callable[[Rollout], object] | None = None,
+        on_progress: "Callable[[Rollout], object] | None" = None,
     ) -> None:
         """Wait until all these locations have an image's tag; pulling a large image takes minutes.
 
@@ -192,6 +202,8 @@ class AfterLaunch(ABC):
             DeadlineExceededError: It is still missing somewhere; the text says where.
             GameyeError: The API refuses to answer.
         """
+        from gameye_async._rollout import wait_for_tag
+
         await wait_for_tag(
             self._core().caller,
             self._options,
@@ -222,6 +234,8 @@ class AfterLaunch(ABC):
             NoAnswerError: The log broke off and could not be had again; the text says after how many bytes.
             BadAnswerError: After a dropped connection, the log no longer began as before.
         """
+        from gameye_async._logs import Log
+
         return Log(self._core().caller, self._options, session_id, follow, sanitize)
 
     async def download_artifact(
@@ -233,7 +247,7 @@ class AfterLaunch(ABC):
         max_bytes: int = MAX_DOWNLOAD,
         deadline: float = 300.0,
         on_progress: Callable[[int, int | None], object] | None = None,
-    ) -> Artifact:
+    ) -> "Artifact":
         """Fetch a file or folder of a session that is over, as an archive (`GET /artifacts`).
 
         The archive shows up at its destination when it is whole and on the disk, and not before.
@@ -256,6 +270,8 @@ class AfterLaunch(ABC):
             DeadlineExceededError: It took too long.
             OSError: It cannot be written.
         """
+        from gameye_async._artifacts import download
+
         return await download(
             self._core().caller,
             self._options,
@@ -277,6 +293,8 @@ class AfterLaunch(ABC):
         on_progress: Callable[[int, int], object] | None = None,
     ) -> list[Path]:
         """Unpack an archive without trust, as `gameye_async.extract_artifact` does, which needs no client."""
+        from gameye_async._extract import extract_artifact
+
         return await extract_artifact(
             archive, directory, max_members=max_members, max_bytes=max_bytes, on_progress=on_progress
         )
@@ -289,7 +307,7 @@ class AfterLaunch(ABC):
         *,
         deadline: float = 300.0,
         on_progress: Callable[[str, int], object] | None = None,
-    ) -> Collected:
+    ) -> "Collected":
         """Stop a session and fetch its log and files before its container is gone.
 
         Args:
@@ -308,6 +326,8 @@ class AfterLaunch(ABC):
             GameyeError: It must not be stopped, say with this token.
             OSError: The directory cannot be written.
         """
+        from gameye_async._collect import Collection
+
         core = self._core()
         collection = Collection(
             core.launcher, self._options, session_id, Path(directory), deadline, on_progress

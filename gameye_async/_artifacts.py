@@ -11,12 +11,10 @@ from typing import IO, Literal, Self
 from attrs import define, frozen
 
 from gameye_async import _api
-from gameye_async._calls import Caller, Options
-from gameye_async._exchange import MIB
+from gameye_async._calls import Caller
+from gameye_async._options import Options
 from gameye_async._streams import open_stream
 from gameye_async.errors import BadAnswerError, DeadlineExceededError, NoAnswerError
-
-MAX_DOWNLOAD = 100 * MIB
 
 Format = Literal["tar", "tar.gz"]
 OnTransfer = Callable[[int, int | None], object]

@@ -1,15 +1,16 @@
 """Calls to the API: attempts through a bounded lane, repeated where that is safe, within a deadline."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define
 
 from gameye_async import _policy
 from gameye_async._exchange import Answered, NotSent, Outcome, Request, Unknown, interpret
 from gameye_async._limiter import Lane
+from gameye_async._options import Options
 from gameye_async._stats import Counters
 from gameye_async._sweeper import Sweeper
 from gameye_async.errors import (
@@ -20,21 +21,12 @@ from gameye_async.errors import (
     NoAnswerError,
     NotSentError,
 )
-from gameye_async.settings import Credential, RetryPolicy, Timeouts, Token
+from gameye_async.settings import Credential, Token
 
 if TYPE_CHECKING:
     from gameye_async._transport import Transport
 
 T = TypeVar("T")
-
-
-@frozen
-class Options:
-    """What `with_options` changes."""
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    headers: Mapping[str, str] = field(repr=False)
 
 
 @define(eq=False)

@@ -9,16 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
 from attrs import frozen
-from cattrs import Converter, transform_error
-from cattrs.cols import list_structure_factory
-from cattrs.gen import make_dict_structure_fn, override
 
 from gameye_async.errors import BadAnswerError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Location, Port, Roster, SessionDetails, SessionStatus, SessionSummary
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 try:
     import orjson
@@ -258,31 +258,23 @@ def _is_list(kind: Any) -> bool:
     return get_origin(kind) is list
 
 
-def _strict_list(kind: Any, converter: Converter) -> Callable[[Any, Any], list[Any]]:
-    """A hook that takes just JSON lists, because cattrs would take a text for a list of letters."""
-    entries = list_structure_factory(kind, converter)
-    return lambda value, kind: entries(_list(value), kind)
-
-
-_SUMMARY_FIELDS = {
-    "host": override(struct_hook=_host),
-    "created": override(struct_hook=_created),
-    "ports": override(rename="port", struct_hook=_port_map),
-    "version": override(rename="tag"),
-    "labels": override(struct_hook=_labels),
-    "env": override(rename="labels", struct_hook=_env),
-    "raw": override(struct_hook=lambda value, _: value),
-}
-
-
 @cache
-def _converter(*, detailed: bool) -> Converter:
-    """The converter; made when first needed, because that takes 15 ms."""
+def _converter(*, detailed: bool) -> "Converter":
+    """The converter; made and its library imported when first needed, because that takes 30 ms."""
+    from cattrs import Converter  # noqa: PLC0415  -- see above
+    from cattrs.cols import list_structure_factory  # noqa: PLC0415  -- see above
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415  -- see above
+
     converter = Converter(detailed_validation=detailed)
     for primitive in (str, int, bool):
         converter.register_structure_hook(primitive, _strict(primitive))
     converter.register_structure_hook(SessionStatus, _status)
-    converter.register_structure_hook_factory(_is_list, _strict_list)
+
+    @converter.register_structure_hook_factory(_is_list)
+    def strict_list(kind: Any) -> Callable[[Any, Any], list[Any]]:
+        # cattrs would take a text for a list of letters.
+        entries = list_structure_factory(kind, converter)
+        return lambda value, kind: entries(_list(value), kind)
 
     def distinct(kind: Any) -> Any:
         # The description's own example repeats a port.
@@ -304,10 +296,19 @@ def _converter(*, detailed: bool) -> Converter:
     fields(LaunchAnswer, host=override(struct_hook=_host), ports=distinct(Port))
     fields(Location, ips=distinct(str))
     fields(Roster, players=distinct(str))
-    fields(SessionSummary, **_SUMMARY_FIELDS, player_count=override(rename="playerCount"))
+    summary = {
+        "host": override(struct_hook=_host),
+        "created": override(struct_hook=_created),
+        "ports": override(rename="port", struct_hook=_port_map),
+        "version": override(rename="tag"),
+        "labels": override(struct_hook=_labels),
+        "env": override(rename="labels", struct_hook=_env),
+        "raw": override(struct_hook=lambda value, _: value),
+    }
+    fields(SessionSummary, **summary, player_count=override(rename="playerCount"))
     fields(
         SessionDetails,
-        **_SUMMARY_FIELDS,
+        **summary,
         players=override(struct_hook=_joined),
         player_count=override(rename="players", struct_hook=_joined_count),
     )
@@ -338,6 +339,8 @@ def structure(payload: object, kind: type[T], path: str = "$") -> T:
         return _converter(detailed=False).structure(payload, kind)
     except Exception:  # noqa: BLE001, S110  -- the hooks may raise anything; the next lines say what is wrong
         pass
+    from cattrs import transform_error  # noqa: PLC0415  -- as in the converter
+
     try:
         _converter(detailed=True).structure(payload, kind)
     except Exception as error:  # noqa: BLE001  -- as above

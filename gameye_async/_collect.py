@@ -10,10 +10,10 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from gameye_async import _api, _policy
-from gameye_async._artifacts import MAX_DOWNLOAD, NewFile, download
-from gameye_async._calls import Options
+from gameye_async._artifacts import NewFile, download
 from gameye_async._launcher import Launcher
 from gameye_async._logs import Log
+from gameye_async._options import MAX_DOWNLOAD, Options
 from gameye_async.errors import (
     AuthenticationError,
     BadAnswerError,

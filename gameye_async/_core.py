@@ -3,42 +3,29 @@
 import asyncio
 import os
 import warnings
-from collections.abc import Callable, Mapping
-from random import Random
-from typing import Any, Self
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar
 
-from attrs import define, field, frozen
-from yarl import URL
+from attrs import define, field
 
+from gameye_async._bulk import Bulk, Source
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._limiter import Lane, Pace
+from gameye_async._options import Setup
 from gameye_async._pacing import AdaptiveRate, LocationGates
 from gameye_async._policy import AuthLatch, RetryBudget
-from gameye_async._stats import Counters
+from gameye_async._stats import ClientStats, Counters
 from gameye_async._supervisor import Supervisor
 from gameye_async._sweeper import Sweeper
-from gameye_async.errors import ClientClosedError
-from gameye_async.models import OrphanRecord
-from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
+from gameye_async._transport import Transport
+from gameye_async.errors import ClientClosedError, ConfigurationError
+
+ItemT = TypeVar("ItemT")
+OutcomeT = TypeVar("OutcomeT")
 
 # Reads and stops have places of their own, so that a stop never waits behind a burst of launches.
 _CONTROL_LANE = 8
-
-
-@frozen
-class Setup:
-    """The arguments of a client that hold for as long as it is entered."""
-
-    token: Token
-    base_url: URL
-    max_concurrency: int
-    timeouts: Timeouts
-    retry: RetryPolicy
-    pacing: Pacing
-    on_orphan: Callable[[OrphanRecord], object] | None
-    rng: Random
-    transport: Mapping[str, Any]
 
 
 @define(eq=False)
@@ -61,9 +48,6 @@ class Core:
     @classmethod
     def open(cls, setup: Setup) -> Self:
         """Put a client together on the running event loop."""
-        # aiohttp takes 190 ms to import, so a program that only builds requests does not pay for it.
-        from gameye_async._transport import Transport  # noqa: PLC0415  -- see above
-
         loop = asyncio.get_running_loop()
         sweeper = Sweeper(loop)
         caller = Caller(
@@ -89,6 +73,33 @@ class Core:
     def state(self) -> str:
         """For the client's repr."""
         return "closed" if self._closed or self.launcher.closing else "open"
+
+    @property
+    def stats(self) -> ClientStats:
+        """What the client has done and is doing."""
+        launches = self.caller.launches
+        return self.caller.counters.snapshot(queued=launches.queued, in_flight=launches.in_flight)
+
+    def bulk(
+        self,
+        source: Source[ItemT],
+        work: Callable[[int, ItemT], Awaitable[OutcomeT]],
+        discard: Callable[[OutcomeT], None],
+        concurrency: int | None,
+        on_progress: Callable[[ClientStats], object] | None,
+        *,
+        ordered: bool,
+    ) -> Bulk[ItemT, OutcomeT]:
+        """Many calls at once, as many as there are places for launches unless `concurrency` says.
+
+        Raises:
+            ConfigurationError: `concurrency` is less than 1.
+        """
+        if concurrency is not None and concurrency < 1:
+            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
+        progress = None if on_progress is None else lambda: on_progress(self.stats)
+        workers = self.caller.launches.limit if concurrency is None else concurrency
+        return Bulk(source, work, discard, workers, ordered, progress)
 
     def check(self) -> None:
         """Refuse use from where the connections do not belong.

@@ -22,10 +22,8 @@ from typing import IO, Protocol, Self, cast
 from attrs import define, field
 
 from gameye_async._exchange import MIB, clip
+from gameye_async._options import MAX_MEMBERS, MAX_UNPACKED
 from gameye_async.errors import BadAnswerError
-
-MAX_MEMBERS = 10_000
-MAX_UNPACKED = 1024 * MIB
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\x7f\\]")
 # What stands between two files: their headers. Python reads a long one into memory as a whole.

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from gameye_async import _api, _policy
-from gameye_async._calls import Options, record
+from gameye_async._calls import record
 from gameye_async._codec import LaunchAnswer
+from gameye_async._options import Terms
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
 from gameye_async._supervisor import Abandoned
@@ -42,26 +43,7 @@ from gameye_async.settings import Credential
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
 
-OnAbandon = Literal["stop", "leave"]
-
 _REDIRECTS = 300
-
-
-@frozen
-class Terms:
-    """How a launch is made.
-
-    Attributes:
-        options: Settings of the call.
-        deadline: Seconds its caller waits.
-        idempotent: Whether a session of the same id and parameters is taken over.
-        on_abandon: What becomes of the session when nobody waits for it any more.
-    """
-
-    options: Options
-    deadline: float
-    idempotent: bool
-    on_abandon: OnAbandon
 
 
 @define(eq=False)

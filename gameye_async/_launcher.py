@@ -5,9 +5,10 @@ import asyncio
 from attrs import define, field
 
 from gameye_async import _api
-from gameye_async._calls import Caller, Options
-from gameye_async._launch import Launch, Terms
+from gameye_async._calls import Caller
+from gameye_async._launch import Launch
 from gameye_async._limiter import Pace
+from gameye_async._options import Options, Terms
 from gameye_async._pacing import Blame, LocationGates
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (

@@ -9,9 +9,10 @@ from typing import Self
 from attrs import define, field
 
 from gameye_async import _api, _policy, _streams
-from gameye_async._calls import Caller, Options
+from gameye_async._calls import Caller
 from gameye_async._exchange import Streaming
 from gameye_async._lines import LineSplitter, sanitized
+from gameye_async._options import Options
 from gameye_async.errors import BadAnswerError, GameyeError, NoAnswerError, NotFoundError
 
 _TAIL = 20

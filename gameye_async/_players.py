@@ -7,7 +7,8 @@ from contextvars import Context
 from attrs import define, evolve, field
 
 from gameye_async import _api
-from gameye_async._calls import Caller, Options
+from gameye_async._calls import Caller
+from gameye_async._options import Options
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import ConfigurationError, GameyeError, NoAnswerError, NotFoundError
 from gameye_async.models import Roster, SessionStatus, SessionSummary

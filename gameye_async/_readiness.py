@@ -8,10 +8,10 @@ from random import Random
 from attrs import define, field
 
 from gameye_async import _api
-from gameye_async._calls import Caller, Options
-from gameye_async._launch import Terms
+from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._logs import log_tail
+from gameye_async._options import Options, Terms
 from gameye_async.errors import (
     BadAnswerError,
     DeadlineExceededError,

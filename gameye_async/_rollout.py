@@ -8,7 +8,8 @@ from random import Random
 from attrs import frozen
 
 from gameye_async import _api
-from gameye_async._calls import Caller, Options
+from gameye_async._calls import Caller
+from gameye_async._options import Options
 from gameye_async._readiness import PASSING
 from gameye_async.errors import ConfigurationError, DeadlineExceededError, GameyeError
 from gameye_async.models import Location

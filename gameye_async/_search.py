@@ -4,8 +4,9 @@ from attrs import define
 
 from gameye_async import _api, _policy
 from gameye_async._api import Sighting
-from gameye_async._calls import Caller, Options
+from gameye_async._calls import Caller
 from gameye_async._exchange import CONFLICT, clip
+from gameye_async._options import Options
 from gameye_async._ownership import Ownership, ownership
 from gameye_async.errors import (
     ApiError,

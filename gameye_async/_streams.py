@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from gameye_async import _policy
-from gameye_async._calls import Caller, Options, record
+from gameye_async._calls import Caller, record
 from gameye_async._exchange import Request, Streaming
+from gameye_async._options import Options
 from gameye_async.errors import Attempt, BadAnswerError, GameyeError
 
 

@@ -11,7 +11,8 @@ from attrs import define, field, frozen
 
 from gameye_async import _api, _policy
 from gameye_async._api import Sighting
-from gameye_async._calls import Caller, Options
+from gameye_async._calls import Caller
+from gameye_async._options import Options
 from gameye_async._ownership import Ownership
 from gameye_async.errors import GameyeError, NotFoundError
 from gameye_async.models import OrphanRecord

@@ -22,12 +22,9 @@ from yarl import URL
 
 from gameye_async import _api
 from gameye_async._after_launch import AfterLaunch
-from gameye_async._bulk import Bulk
-from gameye_async._calls import Options
-from gameye_async._core import Core, Setup
 from gameye_async._exchange import Request
 from gameye_async._fields import LaunchFields
-from gameye_async._launch import OnAbandon, Terms
+from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
@@ -57,9 +54,9 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from gameye_async._core import Core
+
 T = TypeVar("T")
-ItemT = TypeVar("ItemT")
-OutcomeT = TypeVar("OutcomeT")
 
 
 class AsyncGameye(AfterLaunch):
@@ -149,6 +146,9 @@ class AsyncGameye(AfterLaunch):
     async def __aenter__(self) -> Self:
         if self._cores:
             raise ClientClosedError("the client was entered before; make a new one")
+        # asyncio, aiohttp and what needs them take 200 ms to import, which only a client that is used costs.
+        from gameye_async._core import Core  # noqa: PLC0415  -- see above
+
         self._cores.append(Core.open(self._setup))
         return self
 
@@ -198,10 +198,7 @@ class AsyncGameye(AfterLaunch):
     @property
     def stats(self) -> ClientStats:
         """What the client has done and is doing."""
-        if not self._cores:
-            return Counters().snapshot(queued=0, in_flight=0)
-        caller = self._cores[0].caller
-        return caller.counters.snapshot(queued=caller.launches.queued, in_flight=caller.launches.in_flight)
+        return self._cores[0].stats if self._cores else Counters().snapshot(queued=0, in_flight=0)
 
     @overload
     async def launch(
@@ -297,16 +294,16 @@ class AsyncGameye(AfterLaunch):
         Raises:
             ConfigurationError: `concurrency` is less than 1.
         """
-        launcher = self._core().launcher
+        core = self._core()
         terms = self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
 
         async def work(index: int, request: LaunchRequest) -> LaunchOutcome:
-            return await launcher.launch_outcome(index, self._with_ttl(request), terms)
+            return await core.launcher.launch_outcome(index, self._with_ttl(request), terms)
 
         def discard(outcome: LaunchOutcome) -> None:
-            launcher.discard(outcome, terms)
+            core.launcher.discard(outcome, terms)
 
-        return self._bulk(requests, work, discard, concurrency, on_progress, ordered=ordered)
+        return core.bulk(requests, work, discard, concurrency, on_progress, ordered=ordered)
 
     def stop_many(
         self,
@@ -324,12 +321,12 @@ class AsyncGameye(AfterLaunch):
             on_progress: Called with the client's statistics ten times a second, and at the end.
             ordered: Give the outcomes in the order of the ids instead of that of completion.
         """
-        launcher = self._core().launcher
+        core = self._core()
 
         async def work(index: int, session_id: str) -> StopOutcome:
-            return await launcher.stop_outcome(index, session_id, self._options)
+            return await core.launcher.stop_outcome(index, session_id, self._options)
 
-        return self._bulk(session_ids, work, lambda _: None, concurrency, on_progress, ordered=ordered)
+        return core.bulk(session_ids, work, lambda _: None, concurrency, on_progress, ordered=ordered)
 
     async def describe(self, session_id: str) -> SessionDetails:
         """One session (`GET /session/{id}`).
@@ -493,22 +490,6 @@ class AsyncGameye(AfterLaunch):
     async def _call(self, request: Request[T]) -> T:
         return await self._core().caller.call(request, self._options)
 
-    def _bulk(
-        self,
-        source: Iterable[ItemT] | AsyncIterable[ItemT],
-        work: Callable[[int, ItemT], Awaitable[OutcomeT]],
-        discard: Callable[[OutcomeT], None],
-        concurrency: int | None,
-        on_progress: Callable[[ClientStats], object] | None,
-        *,
-        ordered: bool,
-    ) -> Bulk[ItemT, OutcomeT]:
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
-        progress = None if on_progress is None else lambda: on_progress(self.stats)
-        workers = self._setup.max_concurrency if concurrency is None else concurrency
-        return Bulk(source, work, discard, workers, ordered, progress)
-
     def _terms(self, deadline: float | None, *, idempotent: bool, on_abandon: OnAbandon | None) -> Terms:
         if on_abandon not in (None, "stop", "leave"):
             raise ConfigurationError(f'on_abandon must be "stop" or "leave", not {on_abandon!r}')
@@ -524,7 +505,7 @@ class AsyncGameye(AfterLaunch):
             return request
         return attrs.evolve(request, ttl=self._default_ttl)
 
-    def _core(self) -> Core:
+    def _core(self) -> "Core":
         if not self._cores:
             raise ClientClosedError(
                 "the client is not open; use it inside `async with AsyncGameye() as gameye:`"
