@@ -42,7 +42,7 @@ def describe(session_id: str) -> Request[SessionDetails]:
     return Request("describe", "GET", target, "/session/{id}", _described)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Sighting:
     """A session that was seen, and the API's clock then; None when the answer did not say."""
 
@@ -56,7 +56,7 @@ def look(session_id: str) -> Request[Sighting]:
     return Request("describe", "GET", target, "/session/{id}", _sighted)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Survey:
     """The sessions that were listed, and the API's clock then; None when the answer did not say."""
 

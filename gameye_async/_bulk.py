@@ -28,7 +28,7 @@ Source = Iterable[ItemT] | AsyncIterable[ItemT]
 _PROGRESS = 0.1
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Bulk(Generic[ItemT, OutcomeT]):
     """An async context manager over an async iterator of outcomes, for one consumer.
 
@@ -152,7 +152,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
             self._ticker = asyncio.get_running_loop().call_later(_PROGRESS, self._tick)
 
 
-@define
+@define(eq=False, repr=False)
 class _Sync(Generic[ItemT]):
     """A sync iterator as an async one."""
 
@@ -180,7 +180,7 @@ class _Done(Protocol[OutcomeT]):
     def rest(self) -> Iterable[OutcomeT]: ...
 
 
-@define
+@define(eq=False, repr=False)
 class _AsCompleted(Generic[OutcomeT]):
     _outcomes: deque[OutcomeT] = field(factory=deque[OutcomeT], init=False)
 
@@ -197,7 +197,7 @@ class _AsCompleted(Generic[OutcomeT]):
         return self._outcomes
 
 
-@define
+@define(eq=False, repr=False)
 class _InOrder(Generic[OutcomeT]):
     _outcomes: dict[int, OutcomeT] = field(factory=dict[int, OutcomeT], init=False)
     _next: int = field(default=0, init=False)

@@ -28,7 +28,7 @@ OutcomeT = TypeVar("OutcomeT")
 _CONTROL_LANE = 8
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Core:
     """The parts of an entered client, bound to one event loop of one process.
 

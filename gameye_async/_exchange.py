@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 CONFLICT = 409
 
 
-@define
+@define(eq=False, repr=False)
 class Answered:
     """An answer came back; `fault` says why its body cannot be used, if so."""
 
@@ -34,14 +34,14 @@ class Answered:
     scrub: Callable[[str], str] = field(default=str, repr=False)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class NotSent:
     """Nothing reached the API."""
 
     reason: str
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Unknown:
     """The request went out, or may have, and no answer came back.
 
@@ -57,7 +57,7 @@ class Unknown:
 Outcome = Answered | NotSent | Unknown
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Streaming:
     """A good answer whose body is still on its way; whoever has it closes it.
 
@@ -86,7 +86,7 @@ class Repeat(Enum):
     UNSENT = "only when it certainly did not reach the API"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Request(Generic[T]):
     """One HTTP request of the API, and how to read its answer.
 

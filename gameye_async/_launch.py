@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _REDIRECTS = 300
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Launch:
     """One launch under way.
 

@@ -31,14 +31,14 @@ from gameye_async.models import LaunchOutcome, Session, StopOutcome
 _REMEMBERED = 4096
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Flight:
     launch: Launch
     task: asyncio.Task[Session]
     callers: int = 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Launcher:
     """Starts launches and hands out their sessions.
 

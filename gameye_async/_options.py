@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
-from yarl import URL
 
 from gameye_async.models import OrphanRecord
 from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 OnAbandon = Literal["stop", "leave"]
 
@@ -18,12 +20,12 @@ MAX_MEMBERS = 10_000
 MAX_UNPACKED = 1024 * 1024 * 1024
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Setup:
     """The arguments of a client that hold for as long as it is entered."""
 
     token: Token
-    base_url: URL
+    base_url: "URL"
     max_concurrency: int
     timeouts: Timeouts
     retry: RetryPolicy
@@ -33,7 +35,7 @@ class Setup:
     transport: Mapping[str, Any]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Options:
     """What `with_options` changes."""
 
@@ -42,7 +44,7 @@ class Options:
     headers: Mapping[str, str] = field(repr=False)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Terms:
     """How a launch is made.
 

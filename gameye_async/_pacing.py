@@ -14,7 +14,7 @@ _FORGET = 60.0
 _PERIOD = 0.5
 
 
-@define
+@define(eq=False, repr=False)
 class _Meter:
     """How many launches per second were accepted of late.
 
@@ -38,7 +38,7 @@ class _Meter:
         return (rate + self._rate) / 2 if self._rate else rate
 
 
-@define
+@define(eq=False, repr=False)
 class AdaptiveRate:
     """The launch rate of an account, found by its refusals.
 
@@ -100,14 +100,14 @@ class Blame(Enum):
     UNCLEAR = "either"
 
 
-@define
+@define(eq=False, repr=False)
 class _Gate:
     refusals: int = 0
     until: float = -inf
     probing: bool = False
 
 
-@define
+@define(eq=False, repr=False)
 class LocationGates:
     """Which locations are worth asking now.
 

@@ -74,7 +74,7 @@ def throttle_delay(policy: RetryPolicy, refusals: int, retry_after: float | None
     return max(policy.throttle_floor, rng.uniform(0.0, bound))
 
 
-@define
+@define(eq=False, repr=False)
 class RetryBudget:
     """The tokens that all calls of a client pay their retries from, so that an outage is not made worse.
 
@@ -106,7 +106,7 @@ def poll_delay(tries: int, rng: Random) -> float:
     return min(5.0, 0.1 * 2.0 ** min(tries - 1, 32)) * rng.uniform(0.5, 1.0)
 
 
-@define
+@define(eq=False, repr=False)
 class AuthLatch:
     """Keeps calls from hammering the API with a token that it has refused.
 

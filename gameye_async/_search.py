@@ -21,7 +21,7 @@ from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import SessionDetails
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Search:
     """The search for one launch's session.
 

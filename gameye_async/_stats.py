@@ -54,7 +54,7 @@ _STEP = log(1.1)
 _BUCKETS = 150
 
 
-@define
+@define(eq=False, repr=False)
 class Histogram:
     """How long things took, in a fixed number of buckets."""
 
@@ -77,7 +77,7 @@ class Histogram:
         return None
 
 
-@define
+@define(eq=False, repr=False)
 class Counters:
     """The numbers behind `ClientStats`."""
 

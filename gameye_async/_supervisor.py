@@ -26,7 +26,7 @@ _GIVE_UP = 300.0
 _CLOSED = "the client was closed before it could be stopped"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Abandoned:
     """A launch whose session nobody waits for any more.
 
@@ -43,7 +43,7 @@ class Abandoned:
     options: Options
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Supervisor:
     """Owns every task that outlives the call it was made for.
 

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 import attrs
-from yarl import URL
 
 from gameye_async import _api
 from gameye_async._after_launch import AfterLaunch
@@ -45,6 +44,7 @@ from gameye_async.settings import (
     Pacing,
     RetryPolicy,
     Timeouts,
+    check_proxy,
     find_base_url,
     find_token,
 )
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import ssl as tls
 
     import aiohttp
+    from yarl import URL
 
     from gameye_async._core import Core
 
@@ -89,7 +90,7 @@ class AsyncGameye(AfterLaunch):
         self,
         token: str | Callable[[], Awaitable[str]] | None = None,
         *,
-        base_url: str | URL | None = None,
+        base_url: "str | URL | None" = None,
         environment: Environment | None = None,
         max_concurrency: int = 64,
         timeouts: Timeouts = Timeouts(),  # noqa: B008  -- frozen
@@ -116,8 +117,8 @@ class AsyncGameye(AfterLaunch):
             raise ConfigurationError("ssl must be an ssl.SSLContext; verification cannot be turned off")
         if user_agent is not None and not user_agent.isprintable():
             raise ConfigurationError("user_agent must be one line of text")
-        if proxy is not None and (URL(proxy).scheme not in {"http", "https"} or not URL(proxy).host):
-            raise ConfigurationError("proxy must be the URL of a proxy, such as http://proxy.example:3128")
+        if proxy is not None:
+            check_proxy(proxy)
         self._options = Options(timeouts, retry, {})
         self._default_ttl = None if default_ttl is None else format_ttl(default_ttl)
         self._setup = Setup(

@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
-from ipaddress import ip_address
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from attrs import field, frozen
-from yarl import URL
 
 from gameye_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 TOKEN_VARIABLE = "GAMEYE_API_TOKEN"  # noqa: S105  -- the name of the variable, not a token
 URL_VARIABLE = "GAMEYE_API_URL"
@@ -216,12 +217,14 @@ def find_token(token: str | Callable[[], Awaitable[str]] | None) -> Token:
         raise error.with_traceback(None) from None
 
 
-def find_base_url(base_url: str | URL | None, environment: Environment | None) -> URL:
+def find_base_url(base_url: "str | URL | None", environment: Environment | None) -> "URL":
     """Where the API is: `base_url`, else `environment`, else `GAMEYE_API_URL`, else production.
 
     Raises:
         ConfigurationError: Both are given, or the URL is not an origin over https (http only to loopback).
     """
+    from yarl import URL  # noqa: PLC0415  -- with what it imports, a seventh of an import without it
+
     if base_url is not None and environment is not None:
         raise ConfigurationError("give base_url or environment, not both")
     if base_url is None:
@@ -248,7 +251,21 @@ def find_base_url(base_url: str | URL | None, environment: Environment | None) -
 
 
 def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address  # noqa: PLC0415  -- yarl imports it as well
+
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_proxy(proxy: str) -> None:
+    """Refuse what is not the URL of a proxy.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    from yarl import URL  # noqa: PLC0415  -- as above
+
+    if URL(proxy).scheme not in {"http", "https"} or not URL(proxy).host:
+        raise ConfigurationError("proxy must be the URL of a proxy, such as http://proxy.example:3128")

@@ -14,7 +14,7 @@ from gameye_async._exchange import MIB, Answered, Request
 from gameye_async.settings import Credential
 
 
-@define
+@define(eq=False, repr=False)
 class Progress:
     """How far an exchange has got, whatever ends it.
 
