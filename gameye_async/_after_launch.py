@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from gameye_async._fields import LaunchFields
 from gameye_async._options import (
     MAX_DOWNLOAD,
     MAX_MEMBERS,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from gameye_async._artifacts import Artifact
     from gameye_async._collect import Collected
     from gameye_async._core import Core
+    from gameye_async._fields import LaunchFields
     from gameye_async._rollout import Rollout
     from gameye_async.probes import Probe
 
@@ -67,7 +67,7 @@ class AfterLaunch(ABC):
         probe: "Probe | None" = None,
         ready_within: float | None = None,
         deadline: float | None = None,
-        **fields: Unpack[LaunchFields],
+        **fields: Unpack["LaunchFields"],
     ) -> AbstractAsyncContextManager[Session]: ...
 
     def running(

@@ -22,7 +22,6 @@ import attrs
 from gameye_async import _api
 from gameye_async._after_launch import AfterLaunch
 from gameye_async._exchange import Request
-from gameye_async._fields import LaunchFields
 from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from gameye_async._core import Core
+    from gameye_async._fields import LaunchFields
 
 T = TypeVar("T")
 
@@ -221,7 +221,7 @@ class AsyncGameye(AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-        **fields: Unpack[LaunchFields],
+        **fields: Unpack["LaunchFields"],
     ) -> Session: ...
 
     async def launch(
