@@ -1,11 +1,12 @@
 """What an entered client consists of, and how it is put together and taken apart."""
 
 import asyncio
+import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field, frozen
 from yarl import URL
@@ -22,6 +23,10 @@ from gameye_async.errors import ClientClosedError
 from gameye_async.models import OrphanRecord
 from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
 
+if TYPE_CHECKING:
+    from gameye_async.telemetry import Event
+    from gameye_async.telemetry.emitter import Emitter
+
 # Reads and stops have places of their own, so that a stop never waits behind a burst of launches.
 _CONTROL_LANE = 8
 
@@ -36,6 +41,7 @@ class Setup:
     timeouts: Timeouts
     retry: RetryPolicy
     pacing: Pacing
+    on_event: "Callable[[Event], object] | None"
     on_orphan: Callable[[OrphanRecord], object] | None
     rng: Random
     transport: Mapping[str, Any]
@@ -79,6 +85,7 @@ class Core:
             counters=Counters(),
             rng=setup.rng,
             clock=loop.time,
+            emitter=_emitter(setup, loop.time),
         )
         supervisor = Supervisor(caller, setup.on_orphan)
         gates = LocationGates(setup.pacing, setup.rng)
@@ -120,3 +127,16 @@ class Core:
             warnings.warn(
                 "an AsyncGameye was dropped without being closed", ResourceWarning, source=self, stacklevel=2
             )
+
+
+def _emitter(setup: Setup, clock: Callable[[], float]) -> "Emitter | None":
+    """Tells the user's listener and the log of what happens; None when neither wants to know."""
+    is_logged = logging.getLogger("gameye_async").isEnabledFor(logging.INFO)
+    if setup.on_event is None and not is_logged:
+        return None
+    # Nobody pays for events that nobody gets.
+    from gameye_async.telemetry.emitter import Emitter  # noqa: PLC0415  -- see above
+    from gameye_async.telemetry.log import log_event  # noqa: PLC0415  -- see above
+
+    listeners = [setup.on_event] if setup.on_event is not None else []
+    return Emitter((*listeners, *([log_event] if is_logged else [])), setup.base_url, clock)

@@ -41,6 +41,7 @@ from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
+    from gameye_async.telemetry.emitter import CallEvents
 
 OnAbandon = Literal["stop", "leave"]
 
@@ -75,6 +76,7 @@ class Launch:
         deadline: Loop time at which the last caller stops waiting.
         ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
+        events: Tells of it, if anybody listens.
     """
 
     launcher: "Launcher"
@@ -83,6 +85,7 @@ class Launch:
     deadline: float
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
+    events: "CallEvents | None" = field(default=None, init=False)
     _started: float = field(init=False)
     _sending: bool = field(default=False, init=False)
     _first_sent: float = field(default=inf, init=False)
@@ -99,6 +102,8 @@ class Launch:
     def __attrs_post_init__(self) -> None:
         self._started = self.launcher.caller.clock()
         self._untried = list(self.request.location)
+        if self.launcher.caller.emitter is not None:
+            self.events = self.launcher.caller.emitter.launch(self.request)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer; a task of the supervisor.
@@ -180,6 +185,8 @@ class Launch:
             now = launcher.caller.clock()
             wait = max(self._not_before - now, launcher.gates.wait(locations, now))
             if wait > 0:
+                if self.events is not None:
+                    self.events.backing_off(wait, self._last)
                 await launcher.caller.back_off(wait)
                 continue
             if not launcher.pace.turn_now():
@@ -206,6 +213,8 @@ class Launch:
                 raise ConfigurationError(
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
+            if self.events is not None:
+                self.events.attempt_started(request, location)
             outcome = await caller.transport.attempt(
                 request,
                 credential,
@@ -223,6 +232,8 @@ class Launch:
             self.launcher.gates.unanswered(location)
         result = caller.judge(request, outcome, credential)
         self._attempts.append(record(outcome, result, caller.clock() - now, location))
+        if self.events is not None:
+            self.events.attempt_ended(self._attempts[-1], result)
         return result
 
     def _sent(self) -> None:
@@ -244,7 +255,10 @@ class Launch:
             case LaunchAnswer():
                 self._may_have_worked()
                 self.launcher.supervisor.report(
-                    result.id or "", self._last_sent, f"the API answered with it instead of {self.request.id}"
+                    result.id or "",
+                    self._last_sent,
+                    f"the API answered with it instead of {self.request.id}",
+                    self.events,
                 )
                 raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
@@ -345,7 +359,14 @@ class Launch:
 
     def _search(self) -> Search:
         terms = self.terms
-        return Search(self.launcher.caller, self.request, terms.options, terms.idempotent, self._first_sent)
+        return Search(
+            self.launcher.caller,
+            self.request,
+            terms.options,
+            terms.idempotent,
+            self._first_sent,
+            self.events,
+        )
 
     @contextmanager
     def _settling(self) -> Generator[None]:
@@ -358,6 +379,8 @@ class Launch:
 
     def _adopted(self, details: SessionDetails) -> Session:
         self.ambiguous = False
+        if self.events is not None:
+            self.events.adopted(details.location)
         return self._session(details.location, details.host, details.ports, "adopted")
 
     def _session(
@@ -379,7 +402,9 @@ class Launch:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(
-                Abandoned(self.request.id, self._last_sent, self._search().owner, self.terms.options)
+                Abandoned(
+                    self.request.id, self._last_sent, self._search().owner, self.terms.options, self.events
+                )
             )
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:

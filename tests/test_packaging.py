@@ -31,6 +31,7 @@ FLOORS = (
         "_stats",
         "_sweeper",
         "probes",
+        "telemetry",
     },
     {"_calls", "_transport"},
     {
