@@ -100,10 +100,10 @@ class Launch:
     _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._started = self.launcher.caller.clock()
-        self._untried = list(self.request.location)
         if self.launcher.caller.emitter is not None:
             self.events = self.launcher.caller.emitter.launch(self.request)
+        self._started = self.launcher.caller.clock()
+        self._untried = list(self.request.location)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer; a task of the supervisor.
