@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from gameye_async import _api, _policy
 from gameye_async._calls import Options, record
 from gameye_async._codec import LaunchAnswer
+from gameye_async._exchange import clip
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
 from gameye_async._supervisor import Abandoned
@@ -170,7 +171,7 @@ class Launch:
             credential = await self.launcher.caller.credential()
             location = await self._admit()
             result = await self._post(location, credential)
-            session = await self._digest(result, location)
+            session = await self._digest(result, location, credential)
             if session is not None:
                 return session
 
@@ -242,7 +243,9 @@ class Launch:
         self._last_sent = self.launcher.caller.clock()
         self._first_sent = min(self._first_sent, self._last_sent)
 
-    async def _digest(self, result: LaunchAnswer | GameyeError, location: str) -> Session | None:
+    async def _digest(
+        self, result: LaunchAnswer | GameyeError, location: str, credential: Credential
+    ) -> Session | None:
         """The session an attempt led to; None when the next attempt is prepared.
 
         Raises:
@@ -255,7 +258,8 @@ class Launch:
             case LaunchAnswer():
                 self._may_have_worked()
                 self.launcher.supervisor.report(
-                    result.id or "",
+                    # It may echo anything, the token for instance, and is logged.
+                    clip(result.id, credential.scrub),
                     self._last_sent,
                     f"the API answered with it instead of {self.request.id}",
                     self.events,

@@ -74,6 +74,7 @@ REPLIES: dict[str, Any] = {
     "wrong shape with the env of a session": json_answer(
         200, {"sessions": [EXPOSED], "locations": EXPOSED, "regions": EXPOSED} | EXPOSED
     ),
+    "launch of another id that echoes it": echo(201, '{"id": "TOKEN", "host": "203.0.113.7", "ports": []}'),
     "redirect to it": lambda request: redirect(f"/?{request.headers['Authorization'].split()[1]}"),
     "plain 502": answer(502),
     "420": json_answer(420, {}),
