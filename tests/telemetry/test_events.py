@@ -155,12 +155,44 @@ async def test_every_operation_is_told(told, operation):
 
 async def test_an_opened_log_is_told(told):
     """The call is the opening; how long the log is followed says nothing about the API."""
-    async with emulated(client={"on_event": told.append}) as (_, gameye):
-        session = await gameye.launch(new_request())
-        told.clear()
-        async with gameye.logs(session.id):
-            assert kinds(told) == [CallStarted, AttemptStarted, AttemptAnswered, CallEnded]
-    assert (told[0].call.operation, told[0].call.session_id) == ("logs", session.id)
+    script = Script(GET=[refusal(503), answer(200, b"line\n")])
+    async with (
+        FaultServer(script) as server,
+        quick_client(server.url, on_event=told.append) as gameye,
+        gameye.logs("match-1"),
+    ):
+        assert kinds(told) == [
+            CallStarted,
+            *(AttemptStarted, AttemptAnswered),
+            BackingOff,
+            *(AttemptStarted, AttemptAnswered),
+            CallEnded,
+        ]
+    assert (told[0].call.operation, told[0].call.session_id) == ("logs", "match-1")
+    assert [event.error for event in told if isinstance(event, AttemptAnswered)] == ["ServerError", None]
+
+
+async def test_a_download_is_told(told, tmp_path):
+    """Without the path, which is the user's own."""
+    async with FaultServer(answer(404)) as server, quick_client(server.url, on_event=told.append) as gameye:
+        with pytest.raises(NotFoundError):
+            await gameye.download_artifact("match-1", "/secret", tmp_path / "match-1.tar")
+    call = told[0].call
+    assert (call.operation, call.template, call.session_id) == ("download_artifact", "/artifacts", "match-1")
+    assert (told[-1].outcome, told[-1].error) == ("failed", "NotFoundError")
+    assert "secret" not in repr(told)
+
+
+async def test_the_looks_of_a_longer_operation_are_calls(told):
+    """Each with what it came to, though the operation takes a failure for a reason to look again."""
+    request = new_request()
+    script = Script(POST=[launched(request)], GET=[refusal(503), described(request)])
+    async with FaultServer(script) as server, quick_client(server.url, on_event=told.append) as gameye:
+        await gameye.wait_until_ready(await gameye.launch(request))
+    assert [(end.outcome, end.error) for end in ends(told, "describe")] == [
+        ("failed", "ServerError"),
+        ("succeeded", None),
+    ]
 
 
 async def test_the_path_of_an_operation_of_ones_own_is_not_told(told):
@@ -303,6 +335,19 @@ async def test_a_cancelled_launch_ends_when_its_session_is_stopped(told, release
     stopped, ended = told[-2:]
     assert stopped == OrphanStopped(call=told[0].call, session_id=request.id, location=WEST)
     assert (ended.outcome, ended.error, ended.location) == ("cancelled", "CancelledError", WEST)
+
+
+async def test_a_session_that_was_over_already_is_no_orphan(told, release):
+    request = new_request()
+    script = Script(POST=[held(release, launched(request))], GET=[described(request)], DELETE=[refusal(409)])
+    async with FaultServer(script) as server, quick_client(server.url, on_event=told.append) as gameye:
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        call.cancel()
+        release.set()
+    assert [event.method for event in told if isinstance(event, AttemptAnswered)] == ["POST", "GET", "DELETE"]
+    assert OrphanStopped not in kinds(told)
+    assert gameye.stats.orphans_stopped == 0
 
 
 async def test_a_launch_that_is_cancelled_before_it_was_sent_ends_at_once(told, release):

@@ -253,6 +253,7 @@ async def test_requests_are_timed_as_the_conventions_want(otel):
         "http.response.status_code": 404,
         "error.type": "NotFoundError",
     }
+    assert otel.metrics().keys() == {metric.name}
     assert point.count == 1
     assert point.explicit_bounds == RECOMMENDED
 
