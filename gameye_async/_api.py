@@ -39,7 +39,7 @@ def launch(request: LaunchRequest, location: str) -> Request[_codec.LaunchAnswer
 def describe(session_id: str) -> Request[SessionDetails]:
     """`describe-session`: one session by id."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return Request("describe", "GET", target, "/session/{id}", _described)
+    return Request("describe", "GET", target, "/session/{id}", _described, session_id=session_id)
 
 
 @frozen(eq=False, repr=False)
@@ -53,7 +53,7 @@ class Sighting:
 def look(session_id: str) -> Request[Sighting]:
     """`describe-session`, with what it takes to tell whose session it is."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return Request("describe", "GET", target, "/session/{id}", _sighted)
+    return Request("describe", "GET", target, "/session/{id}", _sighted, session_id=session_id)
 
 
 @frozen(eq=False, repr=False)
@@ -97,7 +97,9 @@ def list_sessions(
 def stop(session_id: str) -> Request[bool]:
     """`session-stop`: True when it was stopped now, False when it was already over (409)."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return Request("stop", "DELETE", target, "/session/{id}", _stopped, accepts=(CONFLICT,))
+    return Request(
+        "stop", "DELETE", target, "/session/{id}", _stopped, accepts=(CONFLICT,), session_id=session_id
+    )
 
 
 def join(session_id: str, players: Iterable[str]) -> Request[Roster]:
@@ -127,6 +129,7 @@ def _roster(operation: str, method: str, session_id: str, players: Iterable[str]
         path,
         lambda answered: _codec.roster(session_id, answered_json(answered)),
         _codec.dumps({"session": session_id, "players": names}),
+        session_id=session_id,
     )
 
 
@@ -149,7 +152,7 @@ def tag_exists(location: str, image: str, version: str) -> Request[bool]:
 def logs(session_id: str, *, follow: bool) -> Request[None]:
     """`stream-logs`: what a session has printed, from its start; with `follow`, also what it will."""
     target = f"/logs?id={segment(session_id, 'session id')}&follow={'true' if follow else 'false'}"
-    return Request("logs", "GET", target, "/logs", _uncompressed)
+    return Request("logs", "GET", target, "/logs", _uncompressed, session_id=session_id)
 
 
 def artifact(session_id: str, path: str) -> Request[None]:
@@ -163,7 +166,7 @@ def artifact(session_id: str, path: str) -> Request[None]:
     if len(path.encode()) > _MAX_PATH:
         raise ConfigurationError(f"the path must be at most {_MAX_PATH} bytes")
     target = f"/artifacts?session={segment(session_id, 'session id')}&path={quote(path, safe='')}"
-    return Request("download_artifact", "GET", target, "/artifacts", lambda _: None)
+    return Request("download_artifact", "GET", target, "/artifacts", lambda _: None, session_id=session_id)
 
 
 def regions() -> Request[list[str]]:

@@ -25,6 +25,7 @@ from gameye_async.settings import Credential, Token
 
 if TYPE_CHECKING:
     from gameye_async._transport import Transport
+    from gameye_async.telemetry.emitter import CallEvents, Emitter
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Caller:
         counters: Counts what happens.
         rng: Draws the jitter.
         clock: The event loop's time, in seconds.
+        emitter: Tells of what happens; None when nobody listens.
     """
 
     transport: "Transport"
@@ -56,6 +58,7 @@ class Caller:
     counters: Counters
     rng: Random
     clock: Callable[[], float]
+    emitter: "Emitter | None" = None
 
     async def call(
         self,
@@ -75,11 +78,24 @@ class Caller:
         Raises:
             GameyeError: What the last attempt came to, or that the deadline passed.
         """
+        if self.emitter is None:
+            return await self._call(request, options, deadline, tried)
+        with self.emitter.call(request) as events:
+            return await self._call(request, options, deadline, tried, events)
+
+    async def _call(
+        self,
+        request: Request[T],
+        options: Options,
+        deadline: float | None,
+        tried: list[Attempt] | None,
+        events: "CallEvents | None" = None,
+    ) -> T:
         seconds = options.timeouts.deadline if deadline is None else deadline
         until = self.clock() + seconds
         tried = [] if tried is None else tried
         while True:
-            result = await self._attempt(request, options, until, tried)
+            result = await self._attempt(request, options, until, tried, events)
             if not isinstance(result, GameyeError):
                 if len(tried) == 1:
                     self.budget.earn()
@@ -98,6 +114,8 @@ class Caller:
                 self.counters.failed[type(error).__name__] += 1
                 raise error from None
             self.counters.retried += 1
+            if events is not None:
+                events.backing_off(delay, error)
             await asyncio.sleep(delay)
 
     async def back_off(self, seconds: float) -> None:
@@ -108,10 +126,29 @@ class Caller:
         finally:
             self.counters.backing_off -= 1
 
-    async def once(self, request: Request[T], options: Options) -> T | GameyeError:
-        """Send a request once, outside any deadline or budget, for the client's own housekeeping."""
+    async def once(
+        self, request: Request[T], options: Options, events: "CallEvents | None" = None
+    ) -> T | GameyeError:
+        """Send a request once, outside any deadline or budget, for the client's own housekeeping.
+
+        Args:
+            request: What to send.
+            options: Settings of the call.
+            events: Those of the call that it serves; it is a call of its own when None.
+        """
+        if self.emitter is None or events is not None:
+            return await self._once(request, options, events)
+        with self.emitter.call(request) as own:
+            result = await self._once(request, options, own)
+            own.came_to(result)
+            return result
+
+    async def _once(
+        self, request: Request[T], options: Options, events: "CallEvents | None"
+    ) -> T | GameyeError:
+        until = self.clock() + options.timeouts.attempt
         try:
-            return await self._attempt(request, options, self.clock() + options.timeouts.attempt, [])
+            return await self._attempt(request, options, until, [], events)
         except GameyeError as error:
             return error
 
@@ -143,7 +180,12 @@ class Caller:
                 return result
 
     async def _attempt(
-        self, request: Request[T], options: Options, until: float, tried: list[Attempt]
+        self,
+        request: Request[T],
+        options: Options,
+        until: float,
+        tried: list[Attempt],
+        events: "CallEvents | None",
     ) -> T | GameyeError:
         credential: Credential | None = None
         with self.sweeper.until(until) as limit:
@@ -152,6 +194,8 @@ class Caller:
         if limit.expired or credential is None:
             return NotSentError(f"{request.method} {request.template}: no place was free in time.")
         started = self.clock()
+        if events is not None:
+            events.attempt_started(request)
         try:
             outcome = await self.transport.attempt(
                 request, credential, min(until, started + options.timeouts.attempt), options.headers
@@ -160,6 +204,8 @@ class Caller:
             self.control.leave()
         result = self.judge(request, outcome, credential)
         tried.append(record(outcome, result, self.clock() - started))
+        if events is not None:
+            events.attempt_ended(tried[-1], result)
         return result
 
 

@@ -1,10 +1,11 @@
 """What an entered client consists of, and how it is put together and taken apart."""
 
 import asyncio
+import logging
 import os
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from attrs import define, field
 
@@ -20,6 +21,9 @@ from gameye_async._supervisor import Supervisor
 from gameye_async._sweeper import Sweeper
 from gameye_async._transport import Transport
 from gameye_async.errors import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from gameye_async.telemetry.emitter import Emitter
 
 ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
@@ -63,6 +67,7 @@ class Core:
             counters=Counters(),
             rng=setup.rng,
             clock=loop.time,
+            emitter=_emitter(setup, loop.time),
         )
         supervisor = Supervisor(caller, setup.on_orphan)
         gates = LocationGates(setup.pacing, setup.rng)
@@ -131,3 +136,16 @@ class Core:
             warnings.warn(
                 "an AsyncGameye was dropped without being closed", ResourceWarning, source=self, stacklevel=2
             )
+
+
+def _emitter(setup: Setup, clock: Callable[[], float]) -> "Emitter | None":
+    """Tells the user's listener and the log of what happens; None when neither wants to know."""
+    is_logged = logging.getLogger("gameye_async").isEnabledFor(logging.INFO)
+    if setup.on_event is None and not is_logged:
+        return None
+    # Nobody pays for events that nobody gets.
+    from gameye_async.telemetry.emitter import Emitter  # noqa: PLC0415  -- see above
+    from gameye_async.telemetry.log import log_event  # noqa: PLC0415  -- see above
+
+    listeners = [setup.on_event] if setup.on_event is not None else []
+    return Emitter((*listeners, *([log_event] if is_logged else [])), setup.base_url, clock)

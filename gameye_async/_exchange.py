@@ -100,6 +100,7 @@ class Request(Generic[T]):
         repeat: When it may be sent again.
         limit: Most bytes that are read of the answer's body.
         accepts: Error statuses that `parse` understands.
+        session_id: The session it is about, None when it is about none or many.
     """
 
     operation: str
@@ -111,6 +112,7 @@ class Request(Generic[T]):
     repeat: Repeat = Repeat.ALWAYS
     limit: int = MIB
     accepts: Collection[int] = ()
+    session_id: str | None = None
 
 
 def interpret(request: Request[T], answered: Answered) -> T:

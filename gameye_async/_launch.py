@@ -16,6 +16,7 @@ from attrs import define, field
 from gameye_async import _api, _policy
 from gameye_async._calls import record
 from gameye_async._codec import LaunchAnswer
+from gameye_async._exchange import clip
 from gameye_async._options import Terms
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
@@ -42,6 +43,7 @@ from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
+    from gameye_async.telemetry.emitter import CallEvents
 
 _REDIRECTS = 300
 
@@ -57,6 +59,7 @@ class Launch:
         deadline: Loop time at which the last caller stops waiting.
         ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
+        events: Tells of it, if anybody listens.
     """
 
     launcher: "Launcher"
@@ -65,6 +68,7 @@ class Launch:
     deadline: float
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
+    events: "CallEvents | None" = field(default=None, init=False)
     _started: float = field(init=False)
     _sending: bool = field(default=False, init=False)
     _first_sent: float = field(default=inf, init=False)
@@ -79,6 +83,8 @@ class Launch:
     _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.launcher.caller.emitter is not None:
+            self.events = self.launcher.caller.emitter.launch(self.request)
         self._started = self.launcher.caller.clock()
         self._untried = list(self.request.location)
 
@@ -147,7 +153,7 @@ class Launch:
             credential = await self.launcher.caller.credential()
             location = await self._admit()
             result = await self._post(location, credential)
-            session = await self._digest(result, location)
+            session = await self._digest(result, location, credential)
             if session is not None:
                 return session
 
@@ -162,6 +168,8 @@ class Launch:
             now = launcher.caller.clock()
             wait = max(self._not_before - now, launcher.gates.wait(locations, now))
             if wait > 0:
+                if self.events is not None:
+                    self.events.backing_off(wait, self._last)
                 await launcher.caller.back_off(wait)
                 continue
             if not launcher.pace.turn_now():
@@ -188,6 +196,8 @@ class Launch:
                 raise ConfigurationError(
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
+            if self.events is not None:
+                self.events.attempt_started(request, location)
             outcome = await caller.transport.attempt(
                 request,
                 credential,
@@ -205,6 +215,8 @@ class Launch:
             self.launcher.gates.unanswered(location)
         result = caller.judge(request, outcome, credential)
         self._attempts.append(record(outcome, result, caller.clock() - now, location))
+        if self.events is not None:
+            self.events.attempt_ended(self._attempts[-1], result)
         return result
 
     def _sent(self) -> None:
@@ -213,7 +225,9 @@ class Launch:
         self._last_sent = self.launcher.caller.clock()
         self._first_sent = min(self._first_sent, self._last_sent)
 
-    async def _digest(self, result: LaunchAnswer | GameyeError, location: str) -> Session | None:
+    async def _digest(
+        self, result: LaunchAnswer | GameyeError, location: str, credential: Credential
+    ) -> Session | None:
         """The session an attempt led to; None when the next attempt is prepared.
 
         Raises:
@@ -226,7 +240,11 @@ class Launch:
             case LaunchAnswer():
                 self._may_have_worked()
                 self.launcher.supervisor.report(
-                    result.id or "", self._last_sent, f"the API answered with it instead of {self.request.id}"
+                    # It may echo anything, the token for instance, and is logged.
+                    clip(result.id, credential.scrub),
+                    self._last_sent,
+                    f"the API answered with it instead of {self.request.id}",
+                    self.events,
                 )
                 raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
@@ -327,7 +345,14 @@ class Launch:
 
     def _search(self) -> Search:
         terms = self.terms
-        return Search(self.launcher.caller, self.request, terms.options, terms.idempotent, self._first_sent)
+        return Search(
+            self.launcher.caller,
+            self.request,
+            terms.options,
+            terms.idempotent,
+            self._first_sent,
+            self.events,
+        )
 
     @contextmanager
     def _settling(self) -> Generator[None]:
@@ -340,6 +365,8 @@ class Launch:
 
     def _adopted(self, details: SessionDetails) -> Session:
         self.ambiguous = False
+        if self.events is not None:
+            self.events.adopted(details.location)
         return self._session(details.location, details.host, details.ports, "adopted")
 
     def _session(
@@ -361,7 +388,9 @@ class Launch:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(
-                Abandoned(self.request.id, self._last_sent, self._search().owner, self.terms.options)
+                Abandoned(
+                    self.request.id, self._last_sent, self._search().owner, self.terms.options, self.events
+                )
             )
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:

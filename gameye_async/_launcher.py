@@ -73,6 +73,15 @@ class Launcher:
         """
         until = self.caller.clock() + terms.deadline
         flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until))
+        events = flight.launch.events
+        if events is None:
+            return await self._delivery(flight, until)
+        with events:
+            session = await self._delivery(flight, until)
+            events.came_to(session)
+            return session
+
+    async def _delivery(self, flight: _Flight, until: float) -> Session:
         delivered = False
         flight.callers += 1
         try:
@@ -211,6 +220,8 @@ class Launcher:
 
     def _start(self, launch: Launch) -> _Flight:
         task = self.supervisor.spawn(launch.run())
+        if launch.events is not None:
+            launch.events.outlive(task)
         flight = self._flights[launch.request.id] = _Flight(launch, task)
         return flight
 

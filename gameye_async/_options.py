@@ -12,6 +12,8 @@ from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
 if TYPE_CHECKING:
     from yarl import URL
 
+    from gameye_async.telemetry import Event
+
 OnAbandon = Literal["stop", "leave"]
 
 # What a session's archives may be: bytes of one, and members and bytes of what is in it.
@@ -30,6 +32,7 @@ class Setup:
     timeouts: Timeouts
     retry: RetryPolicy
     pacing: Pacing
+    on_event: "Callable[[Event], object] | None"
     on_orphan: Callable[[OrphanRecord], object] | None
     rng: Random
     transport: Mapping[str, Any]

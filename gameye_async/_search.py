@@ -1,5 +1,7 @@
 """Looking for the session of a launch by its id, and taking it over only when it is the launch's own."""
 
+from typing import TYPE_CHECKING
+
 from attrs import define
 
 from gameye_async import _api, _policy
@@ -20,6 +22,9 @@ from gameye_async.errors import (
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import SessionDetails
 
+if TYPE_CHECKING:
+    from gameye_async.telemetry.emitter import CallEvents
+
 
 @define(eq=False, repr=False)
 class Search:
@@ -31,6 +36,7 @@ class Search:
         options: Settings of the call.
         idempotent: Whether any session of the same id and parameters will do.
         first_sent: Loop time of the launch's first attempt.
+        events: Those of the launch, if anybody listens.
     """
 
     caller: Caller
@@ -38,6 +44,7 @@ class Search:
     options: Options
     idempotent: bool
     first_sent: float
+    events: "CallEvents | None"
 
     async def within(self, seconds: float) -> SessionDetails | None:
         """The session as soon as it shows up; None when it has not after so many seconds.
@@ -49,7 +56,7 @@ class Search:
         tries = 0
         while True:
             asked = self.caller.clock()
-            seen = await self.caller.once(_api.look(self.request.id), self.options)
+            seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
             match seen:
                 case Sighting():
                     return self._claim(seen)
@@ -67,7 +74,7 @@ class Search:
         Raises:
             GameyeError: It cannot be taken over (see `_claim`).
         """
-        seen = await self.caller.once(_api.look(self.request.id), self.options)
+        seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
         if isinstance(seen, Sighting):
             return self._claim(seen)
         return seen if isinstance(seen, NotFoundError) else None

@@ -1,13 +1,16 @@
 """Answers that come in pieces: the opening of their streams."""
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gameye_async import _policy
 from gameye_async._calls import Caller, record
 from gameye_async._exchange import Request, Streaming
 from gameye_async._options import Options
 from gameye_async.errors import Attempt, BadAnswerError, GameyeError
+
+if TYPE_CHECKING:
+    from gameye_async.telemetry.emitter import CallEvents
 
 
 async def open_stream(
@@ -28,9 +31,24 @@ async def open_stream(
     Raises:
         GameyeError: What the last attempt came to.
     """
+    if caller.emitter is None:
+        return await _opened(caller, request, options, until, again=again)
+    with caller.emitter.call(request) as events:
+        return await _opened(caller, request, options, until, again=again, events=events)
+
+
+async def _opened(
+    caller: Caller,
+    request: Request[Any],
+    options: Options,
+    until: float,
+    *,
+    again: bool,
+    events: "CallEvents | None" = None,
+) -> Streaming:
     tried: list[Attempt] = []
     while True:
-        result = await _attempt(caller, request, options, until, tried)
+        result = await _attempt(caller, request, options, until, tried, events)
         if isinstance(result, Streaming):
             return result
         error = result
@@ -43,16 +61,25 @@ async def open_stream(
             caller.counters.failed[type(error).__name__] += 1
             raise error from None
         caller.counters.retried += 1
+        if events is not None:
+            events.backing_off(delay, error)
         await asyncio.sleep(delay)
 
 
-async def _attempt(
-    caller: Caller, request: Request[Any], options: Options, until: float, tried: list[Attempt]
+async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
+    caller: Caller,
+    request: Request[Any],
+    options: Options,
+    until: float,
+    tried: list[Attempt],
+    events: "CallEvents | None",
 ) -> Streaming | GameyeError:
     credential = await caller.credential()
     # A place is held for the opening only: eight followed logs must not be in the way of a stop.
     await caller.control.enter()
     started = caller.clock()
+    if events is not None:
+        events.attempt_started(request)
     try:
         opened = await caller.transport.stream(
             request, credential, min(until, started + options.timeouts.attempt), options.headers
@@ -62,6 +89,8 @@ async def _attempt(
     head = opened.head if isinstance(opened, Streaming) else opened
     result = caller.judge(request, head, credential)
     tried.append(record(head, result, caller.clock() - started))
+    if events is not None:
+        events.attempt_ended(tried[-1], result)
     if isinstance(result, GameyeError):
         if isinstance(opened, Streaming):
             opened.close()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field, frozen
 
@@ -16,6 +16,9 @@ from gameye_async._options import Options
 from gameye_async._ownership import Ownership
 from gameye_async.errors import GameyeError, NotFoundError
 from gameye_async.models import OrphanRecord
+
+if TYPE_CHECKING:
+    from gameye_async.telemetry.emitter import CallEvents
 
 T = TypeVar("T")
 
@@ -35,12 +38,14 @@ class Abandoned:
         sent: Loop time at which it was last sent, or may have been.
         owner: Tells whose session was found under the id.
         options: Settings of the call.
+        events: Those of the launch, if anybody listens.
     """
 
     session_id: str
     sent: float
     owner: Callable[[Sighting], Ownership]
     options: Options
+    events: "CallEvents | None"
 
 
 @define(eq=False, repr=False)
@@ -69,11 +74,13 @@ class Supervisor:
     def reap(self, abandoned: Abandoned) -> None:
         """Stop the session of an abandoned launch in the background, if there is one and it is ours."""
         if self._ended:
-            self.report(abandoned.session_id, abandoned.sent, _CLOSED)
+            self.report(abandoned.session_id, abandoned.sent, _CLOSED, abandoned.events)
             return
         self._reaping.add(abandoned.session_id)
         # An empty context, so that no span or deadline of the caller leaks into what outlives it.
-        self.spawn(self._reap(abandoned), Context())
+        task = self.spawn(self._reap(abandoned), Context())
+        if abandoned.events is not None:
+            abandoned.events.outlive(task)
 
     def stop_later(self, session_id: str, options: Options) -> None:
         """Keep trying to stop a session that its user asked to stop, or never got."""
@@ -86,11 +93,13 @@ class Supervisor:
         """Whether the session of this id is about to be stopped."""
         return session_id in self._reaping
 
-    def report(self, session_id: str, sent: float, reason: str) -> None:
+    def report(self, session_id: str, sent: float, reason: str, events: "CallEvents | None" = None) -> None:
         """Tell the user about a session that may be running and was not settled."""
         ago = timedelta(seconds=self.caller.clock() - sent)
         record = OrphanRecord(session_id=session_id, reason=reason, last_sent=datetime.now(UTC) - ago)
         _log.warning("session %s may be running: %s", session_id, reason)
+        if self.caller.emitter is not None:
+            self.caller.emitter.orphan_reported(session_id, events)
         if self.on_orphan is None:
             return
         try:
@@ -115,12 +124,12 @@ class Supervisor:
         try:
             reason = await self._settle(abandoned)
         except asyncio.CancelledError:
-            self.report(abandoned.session_id, abandoned.sent, _CLOSED)
+            self.report(abandoned.session_id, abandoned.sent, _CLOSED, abandoned.events)
             raise
         finally:
             self._reaping.discard(abandoned.session_id)
         if reason:
-            self.report(abandoned.session_id, abandoned.sent, reason)
+            self.report(abandoned.session_id, abandoned.sent, reason, abandoned.events)
 
     async def _stop(self, session_id: str, since: float, options: Options) -> None:
         tries = 0
@@ -142,22 +151,24 @@ class Supervisor:
         Returns:
             Why it was left; empty when it was settled.
         """
-        caller, options = self.caller, abandoned.options
+        caller, options, events = self.caller, abandoned.options, abandoned.events
         give_up = caller.clock() + _GIVE_UP
         tries = 0
         while True:
             # What counts is when the question was asked: a 404 may have been long on its way.
             asked = caller.clock()
-            seen = await caller.once(_api.look(abandoned.session_id), options)
+            seen = await caller.once(_api.look(abandoned.session_id), options, events)
             if isinstance(seen, Sighting):
                 whose = abandoned.owner(seen)
                 if whose is Ownership.UNPROVEN:
                     return "it cannot be told from a session that somebody else launched under this id"
                 if whose is Ownership.FOREIGN or (seen.details.status and seen.details.status.is_over):
                     return ""
-                stopped = await caller.once(_api.stop(abandoned.session_id), options)
+                stopped = await caller.once(_api.stop(abandoned.session_id), options, events)
                 if not isinstance(stopped, GameyeError):
                     caller.counters.orphans_stopped += stopped
+                    if stopped and events is not None:
+                        events.orphan_stopped(abandoned.session_id)
                     return ""
                 last: GameyeError = stopped
             else:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from gameye_async._core import Core
     from gameye_async._fields import LaunchFields
+    from gameye_async.telemetry import Event
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class AsyncGameye(AfterLaunch):
         ssl: TLS settings, for a private certificate authority, say.
         proxy: URL of a proxy; the environment's proxies are not looked at.
         user_agent: Put before the library's own name in `User-Agent`.
+        on_event: Called with each event of `gameye_async.telemetry`, in the event loop.
         on_orphan: Called with each session that may be running and could not be settled.
         rng: Source of jitter.
 
@@ -102,6 +104,7 @@ class AsyncGameye(AfterLaunch):
         ssl: "tls.SSLContext | None" = None,
         proxy: str | None = None,
         user_agent: str | None = None,
+        on_event: "Callable[[Event], object] | None" = None,
         on_orphan: Callable[[OrphanRecord], object] | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -128,6 +131,7 @@ class AsyncGameye(AfterLaunch):
             timeouts=timeouts,
             retry=retry,
             pacing=pacing,
+            on_event=on_event,
             on_orphan=on_orphan,
             rng=rng or Random(),  # noqa: S311  -- jitter is no secret
             transport={

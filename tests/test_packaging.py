@@ -19,7 +19,6 @@ FLOORS = (
     {
         "_fields",
         "_lines",
-        "_options",
         "_segment",
         "_version",
         "errors",
@@ -33,12 +32,14 @@ FLOORS = (
         "_exchange",
         "_extract",
         "_limiter",
+        "_options",
         "_ownership",
         "_pacing",
         "_policy",
         "_stats",
         "_sweeper",
         "probes",
+        "telemetry",
     },
     {"_calls", "_transport"},
     {

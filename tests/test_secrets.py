@@ -1,16 +1,18 @@
-"""No token and no environment value is seen in an error, a traceback, a log or a pickle."""
+"""No token and no environment value is seen in an error, a traceback, a log, an event, a span or a pickle."""
 
 import asyncio
 import logging
 import pickle
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial as partial_of
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 
 from gameye_async import AsyncGameye, ConfigurationError, GameyeError, LaunchRequest, OrphanRecord, Timeouts
+from gameye_async.telemetry import Event
 from tests.clients import DETAILS, TOKEN, client_of, failure, shown
 from tests.faultserver import (
     FaultServer,
@@ -26,6 +28,7 @@ from tests.faultserver import (
     redirect,
     reset,
 )
+from tests.telemetry.exporters import Exporters
 
 SECRET = "canary-env-51c07e"
 EXPOSED = DETAILS | {"host": 7, "labels": {"env": f'{{"PASSWORD": "{SECRET}"}}'}}
@@ -71,6 +74,7 @@ REPLIES: dict[str, Any] = {
     "wrong shape with the env of a session": json_answer(
         200, {"sessions": [EXPOSED], "locations": EXPOSED, "regions": EXPOSED} | EXPOSED
     ),
+    "launch of another id that echoes it": echo(201, '{"id": "TOKEN", "host": "203.0.113.7", "ports": []}'),
     "redirect to it": lambda request: redirect(f"/?{request.headers['Authorization'].split()[1]}"),
     "plain 502": answer(502),
     "420": json_answer(420, {}),
@@ -85,14 +89,31 @@ REPLIES: dict[str, Any] = {
 HARMLESS = (bool, str, dict, list)
 
 
+@pytest.fixture
+def listener() -> Iterator[Callable[[Event], None]]:
+    """Gets events that hold no secret, and makes spans and metrics of them that hold none."""
+    events: list[Event] = []
+    otel = Exporters()
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        otel.listener(event)
+
+    yield listen
+    assert events
+    assert_no_secret(repr(events) + otel.exported())
+
+
 @pytest.fixture(params=["own pool", "borrowed session"])
-async def reach(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., AsyncGameye]]:
+async def reach(
+    request: pytest.FixtureRequest, listener: Callable[[Event], None]
+) -> AsyncIterator[Callable[..., AsyncGameye]]:
     """Makes clients that go either way through aiohttp: below its session, or through it."""
     if request.param == "own pool":
-        yield client_of
+        yield partial_of(client_of, on_event=listener)
         return
     async with aiohttp.ClientSession() as session:
-        yield partial_of(client_of, session=session)
+        yield partial_of(client_of, session=session, on_event=listener)
 
 
 @pytest.fixture(autouse=True)
@@ -291,3 +312,19 @@ async def test_a_rotated_token_with_a_line_break_is_not_shown():
         error = await failure(gameye.regions())
     assert isinstance(error, ConfigurationError)
     assert_no_secret(shown(error))
+
+
+async def test_nothing_of_what_a_caller_sends_is_told(reach, caplog):
+    """No env, args, labels, bodies, filters, paths, queries or headers: not to a listener, not to the log."""
+    request = attrs.evolve(FULL, args=[SECRET], labels={SECRET: SECRET}, version=SECRET, external_id=SECRET)
+    async with (
+        FaultServer(json_answer(200, DETAILS | {"host": "203.0.113.7"})) as server,
+        reach(server) as gameye,
+    ):
+        await outcome_of(gameye.launch(request))
+        await outcome_of(gameye.list_sessions(labels={SECRET: SECRET}))
+        await outcome_of(gameye.join("match-1", [SECRET]))
+        await outcome_of(gameye.tag_exists("eu-west", "my-game", SECRET))
+        await outcome_of(gameye.request("PUT", f"/{SECRET}", json=SECRET, query={SECRET: SECRET}))
+        await outcome_of(gameye.with_options(headers={"X-Key": SECRET}).regions())
+    assert "operation='request'" in caplog.text

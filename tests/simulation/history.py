@@ -1,6 +1,7 @@
 """What happened in a run, and whether it keeps the promises of a launch: one checker for every kind of test.
 
-The invariants I1-I10 and L2, L4 are those of the documentation's reliability page.
+The invariants I1-I10 and L2, L4 are those of the documentation's reliability page; T1 and T2 are about the
+events that a listener gets.
 """
 
 from collections import Counter
@@ -9,8 +10,24 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from gameye_async import GameyeError, LaunchOutcomeUnknownError, OrphanRecord, Session, SessionEndedError
+from gameye_async import (
+    ClientClosedError,
+    GameyeError,
+    LaunchOutcomeUnknownError,
+    OrphanRecord,
+    Session,
+    SessionEndedError,
+)
 from gameye_async.emulator import Refusal, World
+from gameye_async.telemetry import (
+    AttemptAnswered,
+    AttemptFailed,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
+    Event,
+)
+from gameye_async.telemetry import Call as ToldCall
 
 _CREATED = frozenset({"launched", "claimed"})
 _ENDED = frozenset({"stopped", "expired", "ended"})
@@ -69,6 +86,7 @@ class History:
         foreign: Ids of sessions that somebody else launched.
         calls: The launches.
         orphans: What `on_orphan` was called with.
+        events: What `on_event` was called with.
         closings: How the clients were closed.
         unsettled: Background tasks that were left long after everything had healed, by client.
     """
@@ -77,13 +95,14 @@ class History:
     foreign: set[str] = field(factory=set)
     calls: list[Call] = field(factory=list)
     orphans: list[OrphanRecord] = field(factory=list)
+    events: list[Event] = field(factory=list)
     closings: list[Closing] = field(factory=list)
     unsettled: dict[str, int] = field(factory=dict)
 
 
 def violations(history: History) -> list[str]:
     """The promises that were broken, in words; empty when all were kept."""
-    return [*_of_sessions(history), *_of_calls(history), *_of_clients(history)]
+    return [*_of_sessions(history), *_of_calls(history), *_of_clients(history), *_of_events(history)]
 
 
 def _of_sessions(history: History) -> Iterator[str]:
@@ -189,3 +208,37 @@ def _of_clients(history: History) -> Iterator[str]:
             yield f"L4: {closing.client} closed in {closing.took:.3f} s, with a grace of {closing.grace} s"
     for client, tasks in history.unsettled.items():
         yield f"L2: {client} still had {tasks} background tasks long after everything had healed"
+
+
+def _of_events(history: History) -> Iterator[str]:
+    """A call starts once, answers for each attempt, and ends once, with what its caller got."""
+    told: dict[ToldCall | None, list[Event]] = {}
+    for event in history.events:
+        told.setdefault(event.call, []).append(event)
+    told.pop(None, None)
+    outcomes: dict[str, list[str]] = {}
+    for call, events in told.items():
+        kinds = Counter(type(event) for event in events)
+        first, last = events[0], events[-1]
+        if not isinstance(first, CallStarted) or not isinstance(last, CallEnded):
+            yield f"T1: {call.operation} {call.session_id} began with {first}, ended with {last}"
+        elif kinds[CallStarted] + kinds[CallEnded] != 2:
+            yield f"T1: {call.operation} {call.session_id} was told {kinds}"
+        elif kinds[AttemptStarted] != kinds[AttemptAnswered] + kinds[AttemptFailed]:
+            yield f"T1: attempts of {call.operation} {call.session_id} were told {kinds}"
+        elif call.operation == "launch":
+            outcomes.setdefault(call.session_id, []).append(last.outcome)
+    asked = Counter(call.session_id for call in history.calls)
+    for call in history.calls:
+        got = outcomes.get(call.session_id, [])
+        never_began = not got and isinstance(call.error, ClientClosedError)
+        if asked[call.session_id] == 1 and got != [_outcome(call)] and not never_began:
+            yield f"T2: launch {call.session_id} came to {_outcome(call)}, and was told as {got}"
+
+
+def _outcome(call: Call) -> str:
+    if call.session is not None:
+        return "adopted" if call.session.created_by == "adopted" else "succeeded"
+    if isinstance(call.error, LaunchOutcomeUnknownError):
+        return "unknown"
+    return "failed" if isinstance(call.error, GameyeError) else "cancelled"

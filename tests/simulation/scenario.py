@@ -137,6 +137,7 @@ class _World:
             timeouts=Timeouts(close=rng.choice((0.0, 3.0, 10.0))),
             retry=RetryPolicy(attempts=rng.choice((3, 6))),
             connector=network.connector(),
+            on_event=self.history.events.append,
             on_orphan=self.history.orphans.append,
             rng=Random(rng.random()),
         )
