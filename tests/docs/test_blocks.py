@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -10,6 +12,8 @@ from gameye_async.emulator import Scenario
 from tests.docs.pages import BLOCKS, ROOT, Block, blocks
 from tests.docs.shell import Shell, commands
 
+PROGRAMS = [block for block in blocks("python") if "def test_" not in block.text]
+TESTS = [block for block in blocks("python") if block not in PROGRAMS]
 LANGUAGES = {"python", "py", "sh", "toml", "json", "text"}
 
 
@@ -20,12 +24,23 @@ def test_a_block_says_what_it_is(block: Block):
 
 
 @pytest.mark.usefixtures("served")
-@pytest.mark.parametrize("block", blocks("python"), ids=str)
+@pytest.mark.parametrize("block", PROGRAMS, ids=str)
 def test_a_program_runs_against_the_emulator(block: Block):
     """Each is a whole program, as a reader would copy it, and leaves nothing open."""
     exec(compile(block.text, str(block), "exec"), {"__name__": "__main__"})
 
     gc.collect()  # what was left open warns here, and not in another test
+
+
+@pytest.mark.parametrize("block", TESTS, ids=str)
+def test_a_test_passes(block: Block, tmp_path):
+    """As a file of its own, in a folder without settings."""
+    file = tmp_path / "test_it.py"
+    file.write_text(block.text)
+
+    command = [sys.executable, "-m", "pytest", "-q", file]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert f"{block.text.count('def test_')} passed" in run.stdout, run.stdout
 
 
 @pytest.mark.parametrize("block", blocks("py"), ids=str)
