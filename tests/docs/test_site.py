@@ -25,7 +25,8 @@ IMPORTED = re.compile(r"(?:url\(|@import )['\"]?(https?:[^'\")]+)")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `nox -s docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
-    options = ("--quiet", "--config-file=.mkdocs.yml", f"--site-dir={folder}")
+    # Not --quiet: what MkDocs does not log it does not count, strict or not.
+    options = ("--config-file=.mkdocs.yml", f"--site-dir={folder}")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", *options],
         cwd=ROOT,
@@ -34,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=False,
     )
-    assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
+    assert built.returncode == 0, built.stderr
     return folder
 
 
