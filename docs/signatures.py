@@ -42,4 +42,5 @@ def _parameters(made: type[Any]) -> list[griffe.Parameter]:
 def _default(default: Any) -> str | None:
     if default is attrs.NOTHING:
         return None
-    return repr(default.factory() if isinstance(default, attrs.Factory) else default)
+    value = default.factory() if isinstance(default, attrs.Factory) else default
+    return getattr(value, "__name__", repr(value))

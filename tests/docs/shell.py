@@ -1,8 +1,8 @@
 """The commands on the pages, run where that takes no network and no time, and looked at where it does.
 
 `gameye-async ...` and `curl ...` run against an emulator, and `gameye-async emulator` starts and ends again.
-Of probes, the options are parsed. Of `nox`, `pip`, `pytest` and other `python` commands, what they name must
-exist: sessions, extras, files, tests, modules and options; nothing is installed, tested or measured.
+Of probes and workers, the options are parsed. What `nox`, `pip`, `pytest` and other `python` commands name
+must exist: sessions, extras, files, tests, modules, options; nothing is installed, tested or measured.
 """
 
 import gc
@@ -56,8 +56,8 @@ class Shell:
 
     def _command(self, arguments: list[str]) -> None:
         arguments = ["match-8" if word == "SESSION" else word for word in arguments]
-        if {"--tcp", "--udp", "--http"} & set(arguments):
-            # The emulator's sessions have no game that would answer.
+        if {"--tcp", "--udp", "--http", "worker"} & set(arguments):
+            # The emulator's sessions have no game that would answer, and workers need a queue.
             build_app().parse_args(arguments, print_error=False, exit_on_error=False)
             return
         if arguments[:1] == ["logs"] and {"-f", "--follow"} & set(arguments):
@@ -90,7 +90,9 @@ def look_at(words: list[str]) -> None:
             assert command in build_app(), command
         case ["export", assignment]:
             assert assignment.partition("=")[0] in VARIABLES
-        case ["python", "-m", "gameye_async", *_]:
+        case ["python", "-m", "gameye_async", *_] | ["apt-get", "install", *_]:
+            pass
+        case ["nats-server" | "redis-server", *_]:
             pass
         case ["python", "-m", "pip", "install", *packages] | ["pip", "install", *packages]:
             _look_at_packages(packages)

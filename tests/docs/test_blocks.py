@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,8 +13,10 @@ from gameye_async.emulator import Scenario
 from tests.docs.pages import BLOCKS, ROOT, Block, blocks
 from tests.docs.shell import Shell, commands
 
-PROGRAMS = [block for block in blocks("python") if "def test_" not in block.text]
-TESTS = [block for block in blocks("python") if block not in PROGRAMS]
+TESTS = [block for block in blocks("python") if "def test_" in block.text]
+# Programs that name these ask for servers beside the API; `tests/worker` runs them where those are.
+WITH_SERVERS = [block for block in blocks("python") if re.search("NATS_URL|REDIS_URL", block.text)]
+PROGRAMS = [block for block in blocks("python") if block not in TESTS + WITH_SERVERS]
 LANGUAGES = {"python", "py", "sh", "toml", "json", "text"}
 
 

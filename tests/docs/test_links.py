@@ -12,11 +12,11 @@ from tests.docs.pages import DOCS, PAGES, ROOT, Page
 from tests.docs.shell import commands, look_at
 
 # Where a page may send its reader to.
-HOSTS = {"gameye.com", "semver.org"}
+HOSTS = {"docs.nats.io", "gameye.com", "opentelemetry.io", "semver.org"}
 # The emulator, as the quick start has it.
 OWN = "http://127.0.0.1:8080"
 
-FILE = re.compile(r"(?:examples|benchmarks|docs|tests|gameye_async)/[\w./-]*\w/?")
+FILE = re.compile(r"(?<![\w./])(?:examples|benchmarks|docs|tests|gameye_async)/[\w./-]*\w/?")
 COMMAND = re.compile(r"`((?:python|pip|gameye-async) [^`]+)`")
 
 
