@@ -65,6 +65,20 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, in `build/site`; a warning is an error, and nothing is loaded from elsewhere."""
+    _install(session, "docs", "test")
+    session.run("mkdocs", "build", "--config-file=.mkdocs.yml", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "tests/docs/test_site.py")
+
+
+@nox.session(venv_backend="none")
+def diagrams(session: nox.Session) -> None:
+    """The diagrams of the documentation, anew from their text; needs graphviz."""
+    session.run("python", "docs/diagrams/render.py")
+
+
 # Each peer lives in an environment of its own; its SDK is generated when it is measured.
 PEERS = {
     "requests": ["requests"],

@@ -38,7 +38,7 @@ INTRODUCTION = """\
 
 How each failure reaches the client, and what it makes of it. Each row was made by causing the failure on real
 sockets, once with aiohttp alone to see what it raises, and once through the client's own transport
-(`gameye_async/_transport.py`), which turns it into one of three outcomes:
+(`gameye_async/_transport/`), which turns it into one of three outcomes:
 
 - **not sent**: nothing reached the API, so nothing can have happened;
 - **unknown**: the request went out, or may have, and no answer came back;

@@ -1,0 +1,1 @@
+"""Nothing stands in the README or in `docs/` that is not so."""
