@@ -126,7 +126,8 @@ async def test_everybody_gets_to_a_game_server_and_no_session_is_doubled_or_left
         assert sorted(launched) == sorted(announced)
         statuses = Counter(request["status"] for request in await platform.history("request"))
         assert statuses[None] == 5 * len(CALLS)
-        assert statuses[420] >= 5
+        # After three, the client leaves the location alone for a while.
+        assert statuses[420] >= 3
         assert statuses[429] == 5
         async with platform.client() as gameye:
             assert await gameye.list_sessions() == []
