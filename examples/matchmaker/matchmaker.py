@@ -38,6 +38,11 @@ class Player:
     session_id: str | None = None
 
     @property
+    def name(self) -> str:
+        """What the ticket is made out to."""
+        return self.ticket.player
+
+    @property
     def is_waiting(self) -> bool:
         """Whether there will be news."""
         return self.is_here and self.session_id is None
@@ -91,29 +96,29 @@ class Matchmaker:
 
     async def enter(self, player: Player) -> None:
         """Take in a player; one at a time of each name."""
-        if player.ticket.player in self.players:
+        if player.name in self.players:
             await self._send_away(player, "a player of this name is waiting already")
         else:
-            self.players[player.ticket.player] = player
+            self.players[player.name] = player
             await self._put_in_queue(player)
             await player.tell("queued")
 
     async def leave(self, player: Player) -> None:
         """Take a player out of the queue, the match in the making or the running game."""
         if player.session_id is not None:
-            await self.games.leave(player.session_id, [player.ticket.player])
+            await self.games.leave(player.session_id, [player.name])
         await player.tell("left")
         self.drop(player)
 
     def drop(self, player: Player) -> None:
         """Forget a player; a match in the making goes on without."""
         player.is_here = False
-        if self.players.get(player.ticket.player) is player:
-            del self.players[player.ticket.player]
-            self.queue.pop(player.ticket.player, None)
+        if self.players.get(player.name) is player:
+            del self.players[player.name]
+            self.queue.pop(player.name, None)
 
     async def _match(self) -> None:
-        """One round."""
+        """Make matches of those who wait, each in a task of its own."""
         tickets = [player.ticket for player in self.queue.values()]
         for group in form_groups(tickets, self.settings, time.monotonic()):
             players = [self.queue.pop(ticket.player) for ticket in group]
@@ -129,7 +134,7 @@ class Matchmaker:
                 await player.tell("matched", match=request.id)
             async with self.games.launched(request) as session:
                 players = [player for player in players if player.is_here]
-                await self.games.join(session.id, [player.ticket.player for player in players])
+                await self.games.join(session.id, [player.name for player in players])
         except (GameyeError, LookupError) as error:
             log.warning("a match got no game: %s", error)
             for player in players:
@@ -142,11 +147,11 @@ class Matchmaker:
     async def _backfill(self) -> None:
         """Seat those who have waited for a while in running games that have lost players."""
         for player in [*self.queue.values()]:
-            name, waited = player.ticket.player, time.monotonic() - player.ticket.since
-            if waited < self.settings.backfill_after or self.queue.get(name) is not player:
+            waited = time.monotonic() - player.ticket.since
+            if waited < self.settings.backfill_after or self.queue.get(player.name) is not player:
                 continue
-            # No round must match a player whose seat is being looked for.
-            del self.queue[name]
+            # No round may match a player for whom a seat is being looked for.
+            del self.queue[player.name]
             try:
                 seat = await self.games.find_seat(player.ticket)
             except (GameyeError, LookupError) as error:
@@ -164,8 +169,8 @@ class Matchmaker:
             await player.tell("ready", match=game.id, host=host, port=port)
             if player.is_here:
                 player.session_id = game.id
-                del self.players[player.ticket.player]
-        if gone := [player.ticket.player for player in players if not player.is_here]:
+                del self.players[player.name]
+        if gone := [player.name for player in players if not player.is_here]:
             await self.games.leave(game.id, gone)
 
     async def _put_in_queue(self, player: Player) -> None:
@@ -175,7 +180,7 @@ class Matchmaker:
         elif player.tries >= self.settings.tries:
             await self._send_away(player, "no game could be started; queue again later")
         elif player.is_here:
-            self.queue[player.ticket.player] = player
+            self.queue[player.name] = player
 
     async def _send_away(self, player: Player, reason: str) -> None:
         await player.tell("failed", reason=reason)

@@ -77,6 +77,22 @@ async def test_a_player_of_another_bracket_is_not_seated():
         assert champion.news.qsize() == 1
 
 
+async def test_the_seats_of_a_match_in_the_making_are_not_given_away():
+    """Its session is there before its players are."""
+    async with (
+        emulated() as platform,
+        serving(platform, size=2, backfill_after=0.1) as server,
+        AsyncExitStack() as stack,
+    ):
+        await platform.inject(SLOW)
+        ada, grace, barbara = await queue(stack, server, "ada", "grace", "barbara")
+        match = (await ada.hear("ready"))["match"]
+        await grace.hear("ready")
+        assert await players(platform, match) == {"ada", "grace"}
+        assert (await barbara.news.get())["type"] == "queued"
+        assert barbara.news.empty()
+
+
 async def test_those_who_left_the_queue_are_not_matched():
     """By a message or by closing the connection; and the name is free again."""
     async with emulated() as platform, serving(platform, size=2) as server, AsyncExitStack() as stack:
@@ -98,6 +114,18 @@ async def test_a_match_goes_on_without_those_who_left_it_in_the_making():
         await barbara.hear("matched")
         await barbara.vanish()
         await ada.hear("ready")
+        assert await players(platform, match) == {"ada"}
+
+
+async def test_the_seat_of_one_who_left_at_the_last_moment_is_free():
+    """The player was registered in the session already, but not told."""
+    async with emulated() as platform, serving(platform, size=2) as server, AsyncExitStack() as stack:
+        await platform.inject(SLOW | {"operation": "join-session"})
+        ada, grace = await queue(stack, server, "ada", "grace")
+        await platform.seen("joined")
+        await grace.leave()
+        match = (await ada.hear("ready"))["match"]
+        await platform.seen("left")
         assert await players(platform, match) == {"ada"}
 
 
@@ -239,6 +267,23 @@ async def test_it_says_how_it_is():
         stats = await server.get("/stats")
         assert (stats["queued"], stats["matched"]) == (1, 0)
         assert stats["launches"].startswith("1 launched")
+
+
+async def test_the_players_of_the_examples_get_to_a_game_and_nothing_is_left():
+    """All have left their games at the end, and so the matchmaker stops the sessions when it ends."""
+    async with emulated() as platform, serving(platform, size=2) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "examples/players.py", "4"),
+            cwd=CHECKOUT,
+            env=os.environ | {"MATCHMAKER_URL": f"{server.url}/play"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        lines = output.decode().splitlines()
+        assert all(f"player-{number} hears player-{number}" in lines for number in range(4))
+        assert await server.end() == 0
+        assert not await live(platform)
 
 
 @pytest.mark.parametrize("variable", ["MATCHMAKER_SIZE=one", "MATCHMAKER_SIZE=1", "MATCHMAKER_SIZES=2"])
