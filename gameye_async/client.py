@@ -407,7 +407,7 @@ class AsyncGameye(AfterLaunch):
         Args:
             expected: Ids of the sessions that should run, or a function that says so of each.
             grace: Seconds that a session must be old, so that none is taken that was just launched and is
-                not expected yet.
+                not expected yet; 0 takes all.
             id_prefix: Ours are those whose id starts with this.
             labels: Ours are those that carry these labels; with `id_prefix`, both must hold.
             stop: Also stop them.
