@@ -105,13 +105,14 @@ class Games:
         try:
             # A count that the API does not tell is not zero.
             strays = await self.gameye.reconcile(
-                lambda session: session.player_count != 0, grace, labels=labels, stop=True
+                lambda session: session.player_count != 0, grace, labels=labels
             )
         except GameyeError as error:
             log.warning("sessions were not swept: %s", error)
-        else:
-            for session in strays:
-                log.info("session %s had no players and was stopped", session.id)
+            return
+        async with self.gameye.stop_many(session.id for session in strays) as outcomes:
+            async for outcome in outcomes:
+                log.info("session %s had no players: %s", outcome.session_id, outcome.error or "stopped")
 
     def _bracket(self, ticket: Ticket) -> str:
         return str(int(ticket.skill // self._settings.bracket))

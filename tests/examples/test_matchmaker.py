@@ -93,16 +93,17 @@ async def test_the_seats_of_a_match_in_the_making_are_not_given_away():
         assert barbara.news.empty()
 
 
-async def test_those_who_left_the_queue_are_not_matched():
-    """By a message or by closing the connection; and the name is free again."""
+async def test_those_who_left_the_queue_are_forgotten():
+    """By a message or by closing the connection: the name is free again, and matched with nobody."""
     async with emulated() as platform, serving(platform, size=2) as server, AsyncExitStack() as stack:
         async with server.player("ada") as ada:
             await ada.hear("queued")
             await ada.leave()
         async with server.player("grace") as grace:
             await grace.hear("queued")
-        match = await pair(stack, server, "barbara", "ada")
-        assert await players(platform, match) == {"ada", "barbara"}
+        match = await pair(stack, server, "ada", "grace")
+        assert await players(platform, match) == {"ada", "grace"}
+        assert len(await platform.history("launched")) == 1
 
 
 async def test_a_match_goes_on_without_those_who_left_it_in_the_making():
