@@ -34,7 +34,7 @@ class Rules:
 
     Attributes:
         size: Players of a match.
-        skill_range: How far in skill the others may be from the one who has waited longest.
+        skill_range: How far from the own skill a player may choose the others.
         widening: How much that range grows with each second of waiting.
         widest: The most it grows to.
         max_latency: Most milliseconds to a location; who has none so near may play in the nearest.

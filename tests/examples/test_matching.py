@@ -47,13 +47,15 @@ def test_nobody_is_in_two_matches_and_every_match_is_full(crowd):
 
 
 @given(crowds())
-def test_nobody_is_further_in_skill_than_who_has_waited_longest_allows(crowd):
+def test_nobody_is_further_in_skill_than_the_one_who_chose_may_reach(crowd):
+    """The first of each group has chosen the others; those who have waited longer choose before."""
     rule, tickets = crowd
-    for group in form_groups(tickets, rule, NOW):
-        first = min(group, key=lambda ticket: ticket.since)
+    groups = form_groups(tickets, rule, NOW)
+    for first, *others in groups:
         limit = rule.range_after(NOW - first.since)
         assert limit <= rule.widest
-        assert all(abs(ticket.skill - first.skill) <= limit for ticket in group)
+        assert all(abs(other.skill - first.skill) <= limit for other in others)
+    assert [first.since for first, *_ in groups] == sorted(first.since for first, *_ in groups)
 
 
 @given(crowds())
@@ -93,8 +95,8 @@ def test_who_has_waited_longest_is_matched_if_anybody_could_be_with_them(crowd):
         >= rule.size
         for place in first.latencies
     )
-    groups = form_groups(tickets, rule, NOW)
-    assert could_play == bool(groups and first in groups[0])
+    if could_play:
+        assert first in form_groups(tickets, rule, NOW)[0]
 
 
 def test_nobody_waits_for_ever_however_many_come_later():
