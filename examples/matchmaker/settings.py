@@ -3,7 +3,7 @@
 import os
 
 from attrs import field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, gt
 from cattrs import BaseValidationError, Converter, transform_error
 
 from .matching import Rules
@@ -42,7 +42,7 @@ class Settings(Rules):
     tries: int = field(default=3, validator=ge(1))
     round_every: float = 0.2
     backfill_after: float = 5.0
-    bracket: float = 500.0
+    bracket: float = field(default=500.0, validator=gt(0))
     grace: float = 120.0
     drain: float = 100.0
 

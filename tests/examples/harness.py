@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -17,7 +18,7 @@ from gameye_async.emulator import Emulator
 from tests.cli.harness import CHECKOUT, running
 
 TIME_LIMIT = 60.0
-ECHO = f"{sys.executable} {CHECKOUT / 'examples/echo_server.py'}"
+ECHO = shlex.join([sys.executable, str(CHECKOUT / "examples/echo_server.py")])
 NEAR = {"eu-west": 20, "eu-east": 40, "na-east": 60}
 
 
