@@ -59,9 +59,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """The package under mypy strict and pyright strict."""
+    """The package under mypy strict and pyright strict, and the matchmaker that people copy under mypy."""
     _install(session, "types", "test")
     session.run("mypy")
+    session.run("mypy", "examples/matchmaker", "examples/players.py")
     session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
 
 

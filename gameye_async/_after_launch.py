@@ -151,6 +151,7 @@ class AfterLaunch(ABC):
         location: str | None = None,
         version: str | None = None,
         labels: Mapping[str, str] | None = None,
+        players_above: int | None = None,
     ) -> SessionSummary | None:
         """Join players to the fullest running session that has room for all of them.
 
@@ -164,6 +165,8 @@ class AfterLaunch(ABC):
             location: Only sessions there.
             version: Only sessions of this tag.
             labels: Only sessions with these labels of yours.
+            players_above: Only sessions with more players than this. With 0, a session that was launched for
+                a group is left alone until the group has joined it.
 
         Returns:
             The session, with `player_count` as of the join; None when there is no room, and then it is time
@@ -178,7 +181,9 @@ class AfterLaunch(ABC):
 
         core = self._core()
         seats = Seats(core.caller, core.supervisor, self._options, players, capacity)
-        return await seats.find(image, location=location, version=version, labels=labels)
+        return await seats.find(
+            image, location=location, version=version, labels=labels, players_above=players_above
+        )
 
     async def wait_for_tag(
         self,

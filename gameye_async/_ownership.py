@@ -88,7 +88,8 @@ def strays(
         for session in survey.sessions
         if session.id.startswith(id_prefix)
         and labels.items() <= session.labels.items()
-        and session.created <= oldest
+        # `Date` has whole seconds, so that the newest are younger than nothing by it.
+        and (not grace or session.created <= oldest)
         and not (session.status and session.status.is_over)
         and not is_expected(session)
     ]

@@ -59,6 +59,7 @@ class Seats:
         location: str | None,
         version: str | None,
         labels: Mapping[str, str] | None,
+        players_above: int | None,
     ) -> SessionSummary | None:
         """Seat the players in the fullest running session with room; None when there is none.
 
@@ -67,7 +68,12 @@ class Seats:
         """
         room = self.capacity - len(self.players)
         listing = _api.list_sessions(
-            image=image, location=location, version=version, labels=labels, players_below=room + 1
+            image=image,
+            location=location,
+            version=version,
+            labels=labels,
+            players_below=room + 1,
+            players_above=players_above,
         )
         for round_ in range(_ROUNDS):
             if round_:

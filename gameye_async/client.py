@@ -409,7 +409,7 @@ class AsyncGameye(AfterLaunch):
         Args:
             expected: Ids of the sessions that should run, or a function that says so of each.
             grace: Seconds that a session must be old, so that none is taken that was just launched and is
-                not expected yet.
+                not expected yet; 0 takes all.
             id_prefix: Ours are those whose id starts with this.
             labels: Ours are those that carry these labels; with `id_prefix`, both must hold.
             stop: Also stop them.
@@ -419,7 +419,7 @@ class AsyncGameye(AfterLaunch):
 
         Raises:
             ConfigurationError: Neither `id_prefix` nor `labels` says which sessions are ours.
-            StopUnconfirmedError: A stop was not confirmed; run it again.
+            StopUnconfirmedError: A stop was not confirmed, after all others were tried; run it again.
         """
         if not id_prefix and not labels:
             raise ConfigurationError("say which sessions are yours: by id_prefix, by labels, or both")
@@ -431,8 +431,10 @@ class AsyncGameye(AfterLaunch):
             labels=labels or {},
         )
         if stop:
-            for session in found:
-                await self.stop(session.id)
+            async with self.stop_many(session.id for session in found) as outcomes:
+                unconfirmed = [outcome.error async for outcome in outcomes if outcome.error]
+            if unconfirmed:
+                raise unconfirmed[0]
         return found
 
     async def join(self, session_id: str, players: Iterable[str]) -> Roster:

@@ -72,6 +72,24 @@ async def test_a_session_that_tells_no_count_is_joined_and_counted():
         assert rosters(place)[full] == ["a", "b"]
 
 
+@in_virtual_time
+async def test_a_session_that_waits_for_its_group_is_left_alone():
+    async with stage() as (place, gameye):
+        waiting = await launch(gameye)
+        assert await gameye.find_seat(IMAGE, ["x"], 4, players_above=0) is None
+        assert rosters(place)[waiting] == []
+
+
+@in_virtual_time
+async def test_a_session_with_players_is_joined_when_empty_ones_are_not():
+    async with stage() as (_, gameye):
+        await launch(gameye)
+        occupied = await launch(gameye, "a")
+        found = await gameye.find_seat(IMAGE, ["x"], 4, players_above=0)
+        assert found is not None
+        assert found.id == occupied
+
+
 @pytest.mark.parametrize("seed", range(10))
 @in_virtual_time
 async def test_ten_matchmakers_race_for_the_same_seats(seed):

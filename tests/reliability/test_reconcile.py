@@ -1,5 +1,7 @@
 """The janitor: finds the sessions that are ours and nobody expects, and touches no other."""
 
+import asyncio
+
 import attrs
 import pytest
 
@@ -90,6 +92,15 @@ async def test_what_was_just_launched_is_left_out(grace, found):
         occupy(place.world, "blue-1", age=100.0)
         occupy(place.world, "blue-2", age=140.0)
         assert ids(await place.gameye.reconcile((), grace, id_prefix="blue-")) == found
+
+
+@in_virtual_time
+async def test_without_grace_the_newest_is_found_too():
+    """The API tells its time in whole seconds, and so may be behind its own sessions."""
+    async with stage() as place:
+        await asyncio.sleep(0.9)
+        occupy(place.world, "blue-1", age=0.0)
+        assert ids(await place.gameye.reconcile((), 0.0, id_prefix="blue-")) == {"blue-1"}
 
 
 async def test_it_only_reports_unless_it_is_told_to_stop():

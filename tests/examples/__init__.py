@@ -1,0 +1,1 @@
+"""The programs that people copy, run as they would run them."""
