@@ -140,11 +140,11 @@ async def test_a_session_that_ends_meanwhile_is_fine():
         assert operations(emulator).count("session-stop") == 2
 
 
-async def test_a_stop_that_is_not_confirmed_is_raised():
+async def test_a_stop_that_is_not_confirmed_is_raised_when_all_were_tried():
     fault = Fault("refuse", status=503, operation="session-stop", count=1)
     client = {"retry": attrs.evolve(QUICK, attempts=1)}
     async with emulated(fault, client=client) as (emulator, gameye):
-        occupy(emulator.world, "blue-1")
+        occupy(emulator.world, "blue-1", "blue-2")
         with pytest.raises(StopUnconfirmedError):
             await gameye.reconcile((), id_prefix="blue-", stop=True)
     assert not emulator.world.live
