@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import attrs
 import pytest
 
@@ -240,12 +241,17 @@ async def test_a_client_that_closes_in_the_moment_of_a_cancellation_reports_the_
             if isinstance(event, AttemptAnswered):
                 call.cancel()
 
-        async with quick_client(
-            server.url,
-            timeouts=Timeouts(close=0.0),
-            on_event=cancel_when_answered,
-            on_orphan=orphans.append,
-        ) as gameye:
+        async with (
+            # Over a borrowed session, a launch runs in a task of its own in any case.
+            aiohttp.ClientSession() as session,
+            quick_client(
+                server.url,
+                session=session,
+                timeouts=Timeouts(close=0.0),
+                on_event=cancel_when_answered,
+                on_orphan=orphans.append,
+            ) as gameye,
+        ):
             await gameye.launch(request)
 
     request = new_request()
