@@ -100,7 +100,6 @@ class Request(Generic[T]):
         repeat: When it may be sent again.
         limit: Most bytes that are read of the answer's body.
         accepts: Error statuses that `parse` understands.
-        session_id: The session it is about, None when it is about none or many.
     """
 
     operation: str
@@ -112,7 +111,13 @@ class Request(Generic[T]):
     repeat: Repeat = Repeat.ALWAYS
     limit: int = MIB
     accepts: Collection[int] = ()
-    session_id: str | None = None
+
+
+@frozen
+class SessionRequest(Request[T]):
+    """A request about one session; of a class of its own, so that a launch does not pay for the field."""
+
+    session_id: str = field(kw_only=True)
 
 
 def interpret(request: Request[T], answered: Answered) -> T:

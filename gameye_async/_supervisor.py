@@ -115,8 +115,12 @@ class Supervisor:
                 await asyncio.wait(self._tasks, timeout=left)
         finally:
             self._ended = True
-            for task in self._tasks:
-                task.cancel()
+            try:
+                # A task that is cancelled before its first step runs nothing, and so would report nothing.
+                await asyncio.sleep(0)
+            finally:
+                for task in self._tasks:
+                    task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 

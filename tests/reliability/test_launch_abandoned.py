@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import attrs
 import pytest
 
@@ -12,6 +13,7 @@ from gameye_async import (
     Timeouts,
 )
 from gameye_async.emulator import Fault
+from gameye_async.telemetry import AttemptAnswered, Event
 from tests.faultserver import FaultServer, answer, hang, held
 from tests.reliability.stage import (
     QUICK,
@@ -228,3 +230,33 @@ async def test_a_session_that_shows_up_late_is_stopped_too():
         release.set()
     assert methods(server)[-1] == "DELETE"
     assert gameye.stats.orphans_stopped == 1
+
+
+async def test_a_client_that_closes_in_the_moment_of_a_cancellation_reports_the_session():
+    """The launch has just ended well, its caller is gone, and there is no time left to stop the session."""
+    orphans: list[OrphanRecord] = []
+
+    async def launch() -> None:
+        def cancel_when_answered(event: Event) -> None:
+            if isinstance(event, AttemptAnswered):
+                call.cancel()
+
+        async with (
+            # Over a borrowed session, a launch runs in a task of its own in any case.
+            aiohttp.ClientSession() as session,
+            quick_client(
+                server.url,
+                session=session,
+                timeouts=Timeouts(close=0.0),
+                on_event=cancel_when_answered,
+                on_orphan=orphans.append,
+            ) as gameye,
+        ):
+            await gameye.launch(request)
+
+    request = new_request()
+    async with FaultServer(launched(request)) as server:
+        call = asyncio.create_task(launch())
+        await asyncio.wait([call])
+    assert call.cancelled()
+    assert [orphan.session_id for orphan in orphans] == [request.id]
