@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from gameye_async import _api, _policy
 from gameye_async._calls import Options, record
 from gameye_async._codec import LaunchAnswer
+from gameye_async._exchange import Progress
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
 from gameye_async._supervisor import Abandoned
@@ -65,6 +66,23 @@ class Terms:
 
 
 @define(eq=False)
+class _Attempt:
+    """An attempt under way, which has a place in the lane.
+
+    Attributes:
+        location: Where it is made.
+        credential: Its token.
+        began: Loop time at which it got its place.
+        progress: How far it has got.
+    """
+
+    location: str
+    credential: Credential
+    began: float
+    progress: Progress
+
+
+@define(eq=False)
 class Launch:
     """One launch under way.
 
@@ -84,7 +102,8 @@ class Launch:
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
     _started: float = field(init=False)
-    _sending: bool = field(default=False, init=False)
+    _hold: bool = field(default=False, init=False)
+    _attempt: _Attempt | None = field(default=None, init=False)
     _first_sent: float = field(default=inf, init=False)
     _last_sent: float = field(default=-inf, init=False)
     _last_maybe: float = field(default=-inf, init=False)
@@ -101,7 +120,9 @@ class Launch:
         self._untried = list(self.request.location)
 
     async def run(self) -> Session:
-        """Launch until there is a session or a definite answer; a task of the supervisor.
+        """Launch until there is a session or a definite answer.
+
+        Cancelled while an attempt is in flight that is held open, it can be run again, and goes on there.
 
         Raises:
             LaunchOutcomeUnknownError: Nobody can say whether there is a session.
@@ -110,43 +131,40 @@ class Launch:
         try:
             session = await self._launch()
         except asyncio.CancelledError:
-            if self.ambiguous:
-                self._dispose()
+            if self.ambiguous and not self.in_flight:
+                self.dispose()
             raise
         except GameyeError as error:
             if not self.ambiguous:
                 raise self._with_attempts(error) from None
             # Whatever ends an ambiguous launch without settling it says nothing about its session.
-            self._dispose()
+            self.dispose()
             raise self._unknown(error.message) from None
         except Exception as error:
             # The user's token callable failed.
             if not self.ambiguous:
                 raise
-            self._dispose()
+            self.dispose()
             raise self._unknown(f"no token for another attempt ({type(error).__name__})") from error
         if self.abandoned:
-            self._dispose()
+            self.dispose()
         return session
 
-    def abandon(self, task: asyncio.Task[Session]) -> None:
-        """The last caller has gone: an attempt in flight is finished, anything else ends now."""
-        self.abandoned = True
-        if not task.done():
-            if not self._sending:
-                task.cancel()
-        elif not task.cancelled() and task.exception() is None:
-            self._dispose()
+    @property
+    def in_flight(self) -> bool:
+        """Whether an attempt has gone out and its answer is awaited."""
+        return self._attempt is not None and self._attempt.progress.started
 
-    def close(self, task: asyncio.Task[Session]) -> None:
-        """The client closes: an attempt in flight may still deliver, anything else ends now."""
-        if not self._sending:
-            task.cancel()
+    def hold(self, *, on: bool) -> None:
+        """Have an attempt in flight stay open, or not, when `run` is cancelled."""
+        self._hold = on
+        if self._attempt is not None:
+            self._attempt.progress.hold = on
 
     def overdue(self, *, shared: bool) -> GameyeError:
         """The error for a caller whose deadline has passed; `shared` when others still wait."""
         waited = f"the launch was not done within {self._elapsed():.3g} s"
-        if self.ambiguous or self._sending or shared:
+        if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
         if isinstance(self._last, CapacityError | RateLimitedError):
             return self._with_attempts(self._last)
@@ -162,10 +180,13 @@ class Launch:
 
     async def _launch(self) -> Session:
         while True:
-            credential = await self.launcher.caller.credential()
-            location = await self._admit()
-            result = await self._post(location, credential)
-            session = await self._digest(result, location)
+            if self._attempt is None:
+                credential = await self.launcher.caller.credential()
+                location = await self._admit()
+                progress = Progress(self._sent, self._hold)
+                self._attempt = _Attempt(location, credential, self.launcher.caller.clock(), progress)
+            result = await self._answer(self._attempt)
+            session = await self._digest(result, self._location)
             if session is not None:
                 return session
 
@@ -173,8 +194,10 @@ class Launch:
         """Wait for the time, the pace, a place and an open location, in this order; take the place."""
         launcher = self.launcher
         while True:
-            if self.abandoned or launcher.closing:
+            if self.abandoned:
                 raise asyncio.CancelledError
+            if launcher.closing:
+                raise ClientClosedError("the client was closed while the launch was under way")
             # While an earlier attempt may have worked, another location could double the session.
             locations = [self._location] if self.ambiguous else self._untried
             now = launcher.caller.clock()
@@ -195,39 +218,40 @@ class Launch:
                     return location
             launcher.caller.launches.leave()
 
-    async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:
-        caller = self.launcher.caller
-        now = caller.clock()
-        self._location = location
+    async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
+        """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
+        caller, options, wanted = self.launcher.caller, self.terms.options, self.request
+        self._location = attempt.location
+        held = False
         try:
-            request = _api.launch(self.request, location)
-            wanted = self.request
-            if credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
+            request = _api.launch(wanted, attempt.location)
+            if attempt.credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
                 raise ConfigurationError(
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
             outcome = await caller.transport.attempt(
                 request,
-                credential,
-                now + self.terms.options.timeouts.attempt,
-                self.terms.options.headers,
-                self._sent,
+                attempt.credential,
+                attempt.began + options.timeouts.attempt,
+                options.headers,
+                attempt.progress,
             )
         except asyncio.CancelledError:
-            if self._sending:
+            held = attempt.progress.started and attempt.progress.hold
+            if attempt.progress.started and not held:
                 self._may_have_worked()
             raise
         finally:
-            self._sending = False
-            caller.launches.leave()
-            self.launcher.gates.unanswered(location)
-        result = caller.judge(request, outcome, credential)
-        self._attempts.append(record(outcome, result, caller.clock() - now, location))
+            if not held:
+                self._attempt = None
+                caller.launches.leave()
+                self.launcher.gates.unanswered(attempt.location)
+        result = caller.judge(request, outcome, attempt.credential)
+        self._attempts.append(record(outcome, result, caller.clock() - attempt.began, attempt.location))
         return result
 
     def _sent(self) -> None:
         """An attempt has a connection and goes out: from now on it may work."""
-        self._sending = True
         self._last_sent = self.launcher.caller.clock()
         self._first_sent = min(self._first_sent, self._last_sent)
 
@@ -375,7 +399,7 @@ class Launch:
             elapsed=self._elapsed(),
         )
 
-    def _dispose(self) -> None:
+    def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(
