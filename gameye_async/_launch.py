@@ -186,6 +186,8 @@ class Launch:
                 progress = Progress(self._sent, self._hold)
                 self._attempt = _Attempt(location, credential, self.launcher.caller.clock(), progress)
             result = await self._answer(self._attempt)
+            if isinstance(result, LaunchAnswer):
+                return self._launched(result, self._location)
             session = await self._digest(result, self._location)
             if session is not None:
                 return session
@@ -255,41 +257,47 @@ class Launch:
         self._last_sent = self.launcher.caller.clock()
         self._first_sent = min(self._first_sent, self._last_sent)
 
-    async def _digest(self, result: LaunchAnswer | GameyeError, location: str) -> Session | None:
-        """The session an attempt led to; None when the next attempt is prepared.
+    def _launched(self, answer: LaunchAnswer, location: str) -> Session:
+        """The session of an accepted launch.
+
+        Raises:
+            BadAnswerError: It is another one than was asked for.
+        """
+        if answer.id in (None, self.request.id):
+            self.launcher.accepted(location, first=len(self._attempts) == 1)
+            return self._session(location, answer.host, answer.ports, "launch")
+        self._may_have_worked()
+        self.launcher.supervisor.report(
+            answer.id or "", self._last_sent, f"the API answered with it instead of {self.request.id}"
+        )
+        raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
+
+    async def _digest(self, error: GameyeError, location: str) -> Session | None:
+        """The session that a failed attempt led to; None when the next attempt is prepared.
 
         Raises:
             GameyeError: The launch is over; when it is ambiguous, `run` says so instead.
         """
-        match result:
-            case LaunchAnswer() if result.id in (None, self.request.id):
-                self.launcher.accepted(location, first=len(self._attempts) == 1)
-                return self._session(location, result.host, result.ports, "launch")
-            case LaunchAnswer():
-                self._may_have_worked()
-                self.launcher.supervisor.report(
-                    result.id or "", self._last_sent, f"the API answered with it instead of {self.request.id}"
-                )
-                raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
+        match error:
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
                 # It was launched, and the answer lost.
                 self._may_have_worked()
-                return await self._resolve(result)
+                return await self._resolve(error)
             case NoAnswerError(timed_out=True):
                 # The API may still be at it, and another attempt must not overlap with that.
                 self._may_have_worked()
-                return await self._resolve(result)
+                return await self._resolve(error)
             case SessionIdConflictError() if self.ambiguous or self.terms.idempotent:
-                return await self._resolve(result)
+                return await self._resolve(error)
             case CapacityError() | RateLimitedError():
-                return await self._refused(result, location)
+                return await self._refused(error, location)
             case NoAnswerError() | ServerError():
                 self._may_have_worked()
-                self._again(result)
+                self._again(error)
             case NotSentError():
-                self._again(result)
+                self._again(error)
             case _:
-                raise result
+                raise error
         return None
 
     def _may_have_worked(self) -> None:

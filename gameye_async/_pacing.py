@@ -133,6 +133,8 @@ class LocationGates:
         A location whose time has come takes one launch as a probe. Until that one is answered, it is
         closed for others.
         """
+        if not self._gates:
+            return locations[0]
         for name in locations:
             if self._wait(name, now) == 0.0:
                 gate = self._gates.get(name)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.helpers import TimerNoop
 from aiohttp.http import HttpProcessingError
@@ -40,9 +41,22 @@ def is_known(connector: aiohttp.BaseConnector) -> bool:
     return (
         connect == ["self", "req", "traces", "timeout"]
         and parsing.keys() >= _PARSING
+        and isinstance(getattr(aiohttp.ClientRequest, "connection_key", None), property)
         and route.keys() >= {"method", "url", "headers", "loop", "ssl"}
         and all(hasattr(Connection, name) for name in ("protocol", "transport", "release", "close"))
     )
+
+
+class _Route(aiohttp.ClientRequest):
+    """Where all exchanges of a path go; aiohttp itself makes the key of the pool anew for each."""
+
+    _key: ConnectionKey | None = None
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
 class FastPath:
@@ -70,9 +84,7 @@ class FastPath:
         self._connector = connector
         self._timeout = timeout
         # The connector asks a request where to connect to; all of ours go to the same place.
-        self._route = aiohttp.ClientRequest(
-            "GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop()
-        )
+        self._route = _Route("GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop())
         self._head = _lines(self._route.headers)
         self._parsing: dict[str, Any] = {
             "timer": TimerNoop(),

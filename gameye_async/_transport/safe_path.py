@@ -37,7 +37,8 @@ async def read_body(content: aiohttp.StreamReader, limit: int, answered: Answere
     """Read a body up to `limit` bytes; `answered.fault` says when that was not all of it."""
     chunks: list[bytes] = []
     left = limit
-    while chunk := await content.readany():
+    while not content.at_eof():
+        chunk = await content.readany()
         left -= len(chunk)
         if left < 0:
             answered.fault = f"the answer is larger than {limit // MIB} MiB"
