@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, cast, get_origin
 
-from attrs import frozen
+from attrs import define
 from cattrs import Converter, transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
@@ -46,7 +46,8 @@ else:
 T = TypeVar("T")
 
 
-@frozen
+# Not frozen; see `Request`.
+@define
 class LaunchAnswer:
     """The answer of `POST /session`; `id` may be missing from it, for the caller knows it."""
 

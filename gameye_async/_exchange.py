@@ -118,7 +118,8 @@ class Repeat(Enum):
     UNSENT = "only when it certainly did not reach the API"
 
 
-@frozen
+# Not frozen: freezing what is made for each launch costs one per cent of it.
+@define
 class Request(Generic[T]):
     """One HTTP request of the API, and how to read its answer.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from gameye_async import _api, _policy
 from gameye_async._calls import Options, record
@@ -48,7 +48,8 @@ OnAbandon = Literal["stop", "leave"]
 _REDIRECTS = 300
 
 
-@frozen
+# Not frozen; see `Request`.
+@define
 class Terms:
     """How a launch is made.
 

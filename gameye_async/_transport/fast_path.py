@@ -127,7 +127,7 @@ class FastPath:
             if not content.is_eof():
                 connection.close()
         except asyncio.CancelledError:
-            if progress.hold and progress.answered is None:
+            if progress.hold:
                 progress.connection = connection
             else:
                 connection.close()
