@@ -23,8 +23,7 @@ from attrs import asdict, frozen
 
 from benchmarks.workload import ANSWER, TOKEN, WANTED
 from gameye_async import AsyncGameye, LaunchRequest
-from gameye_async._exchange import Answered, Request
-from gameye_async._transport.safe_path import Progress
+from gameye_async._exchange import Answered, Progress, Request
 
 RESULTS = Path(__file__).with_name("results")
 VERSIONS = ("aiohttp", "attrs", "cattrs", "yarl", "orjson", "uvloop")
@@ -263,6 +262,8 @@ async def unwired(concurrency: int) -> AsyncIterator[AsyncGameye]:
 
 class _Null:
     """A path to nowhere."""
+
+    can_hold = True
 
     async def exchange(
         self, request: Request[Any], credential: object, headers: object, progress: Progress

@@ -33,9 +33,8 @@ from benchmarks.protocol import protocol
 from benchmarks.stub import stub
 from benchmarks.workload import TOKEN, WANTED
 from gameye_async._codec import dumps, loads
-from gameye_async._exchange import Request
+from gameye_async._exchange import Progress, Request
 from gameye_async._transport.fast_path import FastPath
-from gameye_async._transport.safe_path import Progress
 from gameye_async.settings import Token
 
 ROOT = Path(__file__).parents[1]

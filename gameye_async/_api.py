@@ -227,7 +227,7 @@ def _query(path: str, query: Mapping[str, str | int | None]) -> str:
 
 
 def _launched(answered: Answered) -> _codec.LaunchAnswer:
-    return _codec.structure(answered_json(answered), _codec.LaunchAnswer)
+    return _codec.launch_answer(answered_json(answered))
 
 
 def _described(answered: Answered) -> SessionDetails:

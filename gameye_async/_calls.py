@@ -168,16 +168,16 @@ class Caller:
     def judge(self, request: Request[T], outcome: Outcome, credential: Credential) -> T | GameyeError:
         """What an attempt came to: the model of its answer, or the error it means."""
         match outcome:
+            case Answered():
+                result = _interpreted(request, outcome)
+                self.latch.answered(credential, result, self.clock())
+                return result
             case NotSent():
                 return NotSentError(f"{request.method} {request.template}: {outcome.reason}.")
             case Unknown():
                 return NoAnswerError(
                     f"{request.method} {request.template}: {outcome.reason}.", timed_out=outcome.timed_out
                 )
-            case Answered():
-                result = _interpreted(request, outcome)
-                self.latch.answered(credential, result, self.clock())
-                return result
 
     async def _attempt(
         self,

@@ -34,6 +34,38 @@ class Answered:
     scrub: Callable[[str], str] = field(default=str, repr=False)
 
 
+@define(eq=False, repr=False)
+class Progress:
+    """How far an exchange has got, whatever ends it.
+
+    Attributes:
+        on_start: Called when `started` becomes true.
+        hold: Whether an exchange that was started stays open when the wait for its answer is cancelled. With
+            the same progress, the wait can be taken up again.
+        started: Whether any of the request may have been handed to a connection; for a request with a body,
+            any of the body, because without one no launch can have happened.
+        answered: The answer, as far as it has come.
+        connection: What an exchange that is held open goes on with.
+    """
+
+    on_start: Callable[[], object] = bool
+    hold: bool = False
+    started: bool = False
+    answered: Answered | None = None
+    connection: Any = None
+
+    def start(self) -> None:
+        """The request is about to be handed to a connection."""
+        self.started = True
+        self.on_start()
+
+    def give_up(self) -> None:
+        """End an exchange that is held open."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
 @frozen(eq=False, repr=False)
 class NotSent:
     """Nothing reached the API."""
@@ -86,7 +118,8 @@ class Repeat(Enum):
     UNSENT = "only when it certainly did not reach the API"
 
 
-@frozen(eq=False, repr=False)
+# Not frozen: freezing what is made for each launch costs one per cent of it.
+@define(eq=False, repr=False)
 class Request(Generic[T]):
     """One HTTP request of the API, and how to read its answer.
 

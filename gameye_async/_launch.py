@@ -16,7 +16,7 @@ from attrs import define, field
 from gameye_async import _api, _policy
 from gameye_async._calls import record
 from gameye_async._codec import LaunchAnswer
-from gameye_async._exchange import clip
+from gameye_async._exchange import Progress, clip
 from gameye_async._options import Terms
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
@@ -49,6 +49,23 @@ _REDIRECTS = 300
 
 
 @define(eq=False, repr=False)
+class _Attempt:
+    """An attempt under way, which has a place in the lane.
+
+    Attributes:
+        location: Where it is made.
+        credential: Its token.
+        began: Loop time at which it got its place.
+        progress: How far it has got.
+    """
+
+    location: str
+    credential: Credential
+    began: float
+    progress: Progress
+
+
+@define(eq=False, repr=False)
 class Launch:
     """One launch under way.
 
@@ -70,7 +87,8 @@ class Launch:
     abandoned: bool = field(default=False, init=False)
     events: "CallEvents | None" = field(default=None, init=False)
     _started: float = field(init=False)
-    _sending: bool = field(default=False, init=False)
+    _hold: bool = field(default=False, init=False)
+    _attempt: _Attempt | None = field(default=None, init=False)
     _first_sent: float = field(default=inf, init=False)
     _last_sent: float = field(default=-inf, init=False)
     _last_maybe: float = field(default=-inf, init=False)
@@ -89,7 +107,9 @@ class Launch:
         self._untried = list(self.request.location)
 
     async def run(self) -> Session:
-        """Launch until there is a session or a definite answer; a task of the supervisor.
+        """Launch until there is a session or a definite answer.
+
+        Cancelled while an attempt is in flight that is held open, it can be run again, and goes on there.
 
         Raises:
             LaunchOutcomeUnknownError: Nobody can say whether there is a session.
@@ -98,43 +118,40 @@ class Launch:
         try:
             session = await self._launch()
         except asyncio.CancelledError:
-            if self.ambiguous:
-                self._dispose()
+            if self.ambiguous and not self.in_flight:
+                self.dispose()
             raise
         except GameyeError as error:
             if not self.ambiguous:
                 raise self._with_attempts(error) from None
             # Whatever ends an ambiguous launch without settling it says nothing about its session.
-            self._dispose()
+            self.dispose()
             raise self._unknown(error.message) from None
         except Exception as error:
             # The user's token callable failed.
             if not self.ambiguous:
                 raise
-            self._dispose()
+            self.dispose()
             raise self._unknown(f"no token for another attempt ({type(error).__name__})") from error
         if self.abandoned:
-            self._dispose()
+            self.dispose()
         return session
 
-    def abandon(self, task: asyncio.Task[Session]) -> None:
-        """The last caller has gone: an attempt in flight is finished, anything else ends now."""
-        self.abandoned = True
-        if not task.done():
-            if not self._sending:
-                task.cancel()
-        elif not task.cancelled() and task.exception() is None:
-            self._dispose()
+    @property
+    def in_flight(self) -> bool:
+        """Whether an attempt has gone out and its answer is awaited."""
+        return self._attempt is not None and self._attempt.progress.started
 
-    def close(self, task: asyncio.Task[Session]) -> None:
-        """The client closes: an attempt in flight may still deliver, anything else ends now."""
-        if not self._sending:
-            task.cancel()
+    def hold(self, *, on: bool) -> None:
+        """Have an attempt in flight stay open, or not, when `run` is cancelled."""
+        self._hold = on
+        if self._attempt is not None:
+            self._attempt.progress.hold = on
 
     def overdue(self, *, shared: bool) -> GameyeError:
         """The error for a caller whose deadline has passed; `shared` when others still wait."""
         waited = f"the launch was not done within {self._elapsed():.3g} s"
-        if self.ambiguous or self._sending or shared:
+        if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
         if isinstance(self._last, CapacityError | RateLimitedError):
             return self._with_attempts(self._last)
@@ -150,10 +167,16 @@ class Launch:
 
     async def _launch(self) -> Session:
         while True:
-            credential = await self.launcher.caller.credential()
-            location = await self._admit()
-            result = await self._post(location, credential)
-            session = await self._digest(result, location, credential)
+            if self._attempt is None:
+                credential = await self.launcher.caller.credential()
+                location = await self._admit()
+                progress = Progress(self._sent, self._hold)
+                self._attempt = _Attempt(location, credential, self.launcher.caller.clock(), progress)
+            attempt = self._attempt
+            result = await self._answer(attempt)
+            if isinstance(result, LaunchAnswer):
+                return self._launched(result, attempt)
+            session = await self._digest(result, attempt.location)
             if session is not None:
                 return session
 
@@ -161,8 +184,10 @@ class Launch:
         """Wait for the time, the pace, a place and an open location, in this order; take the place."""
         launcher = self.launcher
         while True:
-            if self.abandoned or launcher.closing:
+            if self.abandoned:
                 raise asyncio.CancelledError
+            if launcher.closing:
+                raise ClientClosedError("the client was closed while the launch was under way")
             # While an earlier attempt may have worked, another location could double the session.
             locations = [self._location] if self.ambiguous else self._untried
             now = launcher.caller.clock()
@@ -185,87 +210,93 @@ class Launch:
                     return location
             launcher.caller.launches.leave()
 
-    async def _post(self, location: str, credential: Credential) -> LaunchAnswer | GameyeError:
-        caller = self.launcher.caller
-        now = caller.clock()
-        self._location = location
+    async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
+        """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
+        caller, options, wanted = self.launcher.caller, self.terms.options, self.request
+        self._location = attempt.location
+        held = False
         try:
-            request = _api.launch(self.request, location)
-            wanted = self.request
-            if credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
+            request = _api.launch(wanted, attempt.location)
+            if attempt.credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
                 raise ConfigurationError(
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
-            if self.events is not None:
-                self.events.attempt_started(request, location)
+            # One that was held open is entered a second time.
+            if self.events is not None and not attempt.progress.started:
+                self.events.attempt_started(request, attempt.location)
             outcome = await caller.transport.attempt(
                 request,
-                credential,
-                now + self.terms.options.timeouts.attempt,
-                self.terms.options.headers,
-                self._sent,
+                attempt.credential,
+                attempt.began + options.timeouts.attempt,
+                options.headers,
+                attempt.progress,
             )
         except asyncio.CancelledError:
-            if self._sending:
+            held = attempt.progress.started and attempt.progress.hold
+            if attempt.progress.started and not held:
                 self._may_have_worked()
             raise
         finally:
-            self._sending = False
-            caller.launches.leave()
-            self.launcher.gates.unanswered(location)
-        result = caller.judge(request, outcome, credential)
-        self._attempts.append(record(outcome, result, caller.clock() - now, location))
+            if not held:
+                self._attempt = None
+                caller.launches.leave()
+                self.launcher.gates.unanswered(attempt.location)
+        result = caller.judge(request, outcome, attempt.credential)
+        self._attempts.append(record(outcome, result, caller.clock() - attempt.began, attempt.location))
         if self.events is not None:
             self.events.attempt_ended(self._attempts[-1], result)
         return result
 
     def _sent(self) -> None:
         """An attempt has a connection and goes out: from now on it may work."""
-        self._sending = True
         self._last_sent = self.launcher.caller.clock()
         self._first_sent = min(self._first_sent, self._last_sent)
 
-    async def _digest(
-        self, result: LaunchAnswer | GameyeError, location: str, credential: Credential
-    ) -> Session | None:
-        """The session an attempt led to; None when the next attempt is prepared.
+    def _launched(self, answer: LaunchAnswer, attempt: _Attempt) -> Session:
+        """The session of an accepted launch.
+
+        Raises:
+            BadAnswerError: It is another one than was asked for.
+        """
+        if answer.id in (None, self.request.id):
+            self.launcher.accepted(attempt.location, first=len(self._attempts) == 1)
+            return self._session(attempt.location, answer.host, answer.ports, "launch")
+        self._may_have_worked()
+        self.launcher.supervisor.report(
+            # It may echo anything, the token for instance, and is logged.
+            clip(answer.id, attempt.credential.scrub),
+            self._last_sent,
+            f"the API answered with it instead of {self.request.id}",
+            self.events,
+        )
+        raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
+
+    async def _digest(self, error: GameyeError, location: str) -> Session | None:
+        """The session that a failed attempt led to; None when the next attempt is prepared.
 
         Raises:
             GameyeError: The launch is over; when it is ambiguous, `run` says so instead.
         """
-        match result:
-            case LaunchAnswer() if result.id in (None, self.request.id):
-                self.launcher.accepted(location, first=len(self._attempts) == 1)
-                return self._session(location, result.host, result.ports, "launch")
-            case LaunchAnswer():
-                self._may_have_worked()
-                self.launcher.supervisor.report(
-                    # It may echo anything, the token for instance, and is logged.
-                    clip(result.id, credential.scrub),
-                    self._last_sent,
-                    f"the API answered with it instead of {self.request.id}",
-                    self.events,
-                )
-                raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
+        match error:
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
                 # It was launched, and the answer lost.
                 self._may_have_worked()
-                return await self._resolve(result)
+                return await self._resolve(error)
             case NoAnswerError(timed_out=True):
                 # The API may still be at it, and another attempt must not overlap with that.
                 self._may_have_worked()
-                return await self._resolve(result)
+                return await self._resolve(error)
             case SessionIdConflictError() if self.ambiguous or self.terms.idempotent:
-                return await self._resolve(result)
+                return await self._resolve(error)
             case CapacityError() | RateLimitedError():
-                return await self._refused(result, location)
+                return await self._refused(error, location)
             case NoAnswerError() | ServerError():
                 self._may_have_worked()
-                self._again(result)
+                self._again(error)
             case NotSentError():
-                self._again(result)
+                self._again(error)
             case _:
-                raise result
+                raise error
         return None
 
     def _may_have_worked(self) -> None:
@@ -384,7 +415,7 @@ class Launch:
             elapsed=self._elapsed(),
         )
 
-    def _dispose(self) -> None:
+    def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from gameye_async import _api
 from gameye_async._calls import Caller
+from gameye_async._flight import Flight
 from gameye_async._launch import Launch
 from gameye_async._limiter import Pace
 from gameye_async._options import Options, Terms
@@ -32,13 +33,6 @@ _REMEMBERED = 4096
 
 
 @define(eq=False, repr=False)
-class _Flight:
-    launch: Launch
-    task: asyncio.Task[Session]
-    callers: int = 0
-
-
-@define(eq=False, repr=False)
 class Launcher:
     """Starts launches and hands out their sessions.
 
@@ -55,14 +49,11 @@ class Launcher:
     gates: LocationGates
     pace: Pace
     closing: bool = field(default=False, init=False)
-    _flights: dict[str, _Flight] = field(factory=dict[str, _Flight], init=False)
+    _flights: dict[str, Flight] = field(factory=dict[str, Flight], init=False)
     _delivered: dict[str, None] = field(factory=dict[str, None], init=False)
 
     async def launch(self, request: LaunchRequest, terms: Terms) -> Session:
         """Launch, or join the launch of the same request that is under way.
-
-        The launch runs in a task of its own, because cancelling a POST would turn an outcome that can
-        be known into one that cannot: the caller is let go at once, and the attempt in flight is finished.
 
         Args:
             request: What to launch.
@@ -74,40 +65,21 @@ class Launcher:
         until = self.caller.clock() + terms.deadline
         flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until))
         events = flight.launch.events
-        if events is None:
-            return await self._delivery(flight, until)
-        with events:
-            session = await self._delivery(flight, until)
-            events.came_to(session)
-            return session
-
-    async def _delivery(self, flight: _Flight, until: float) -> Session:
-        delivered = False
-        flight.callers += 1
         try:
-            with self.caller.sweeper.until(until):
-                await _ended(flight.task)
-            if flight.task.cancelled():
-                # The client was closed, and its launches ended.
-                error = flight.launch.closed()
-            elif flight.task.done():
-                # Perhaps in the very moment in which the time was over.
-                session = flight.task.result()
-                delivered = True
-                self._remember(session)
-                return session
+            if events is None:
+                session = await flight.wait(until)
             else:
-                error = flight.launch.overdue(shared=flight.callers > 1)
-        except GameyeError as failure:
-            error = failure
+                with events:
+                    session = await flight.wait(until)
+                    events.came_to(session)
+        except GameyeError as error:
+            self.caller.counters.failed[type(error).__name__] += 1
+            raise
         finally:
-            flight.callers -= 1
             if not flight.callers:
-                if not delivered:
-                    flight.launch.abandon(flight.task)
                 self._land(flight)
-        self.caller.counters.failed[type(error).__name__] += 1
-        raise error from None
+        self._remember(session)
+        return session
 
     async def stop(self, session_id: str, options: Options) -> bool:
         """Stop a session; a stop that was begun is finished whoever goes.
@@ -201,9 +173,9 @@ class Launcher:
         """End the launches that have no attempt in flight, and start no more attempts."""
         self.closing = True
         for flight in list(self._flights.values()):
-            flight.launch.close(flight.task)
+            flight.close()
 
-    def _join(self, request: LaunchRequest, until: float, terms: Terms) -> _Flight | None:
+    def _join(self, request: LaunchRequest, until: float, terms: Terms) -> Flight | None:
         flight = self._flights.get(request.id)
         if flight is None:
             if self.supervisor.is_reaping(request.id):
@@ -218,16 +190,13 @@ class Launcher:
         launch.abandoned = False
         return flight
 
-    def _start(self, launch: Launch) -> _Flight:
-        task = self.supervisor.spawn(launch.run())
-        if launch.events is not None:
-            launch.events.outlive(task)
-        flight = self._flights[launch.request.id] = _Flight(launch, task)
+    def _start(self, launch: Launch) -> Flight:
+        flight = self._flights[launch.request.id] = Flight(launch, self.supervisor, self.caller.sweeper)
         return flight
 
-    def _land(self, flight: _Flight) -> None:
+    def _land(self, flight: Flight) -> None:
         """Forget a launch when it has ended; one that was abandoned may still have an attempt in flight."""
-        if not flight.task.done():
+        if flight.task is not None and not flight.task.done():
             flight.task.add_done_callback(lambda _: self._land(flight))
         elif self._flights.get(flight.launch.request.id) is flight:
             del self._flights[flight.launch.request.id]
@@ -235,18 +204,3 @@ class Launcher:
 
 def _unanswered(attempts: list[Attempt]) -> bool:
     return any(attempt.phase == "sent" for attempt in attempts)
-
-
-async def _ended(task: asyncio.Task[Session]) -> None:
-    """Wait for the end of a task without being its owner; its result and exception are for others to take."""
-    waiter = asyncio.get_running_loop().create_future()
-
-    def wake(ended: asyncio.Task[Session]) -> None:
-        if not ended.cancelled():
-            # Whoever waited may be gone, and then nobody asks.
-            ended.exception()
-        if not waiter.done():
-            waiter.set_result(None)
-
-    task.add_done_callback(wake)
-    await waiter

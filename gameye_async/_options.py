@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from gameye_async.models import OrphanRecord
 from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
@@ -47,7 +47,8 @@ class Options:
     headers: Mapping[str, str] = field(repr=False)
 
 
-@frozen(eq=False, repr=False)
+# Not frozen; see `Request`.
+@define(eq=False, repr=False)
 class Terms:
     """How a launch is made.
 

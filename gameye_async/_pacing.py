@@ -123,8 +123,9 @@ class LocationGates:
 
     def wait(self, locations: Sequence[str], now: float) -> float:
         """Seconds until one of the locations may be worth asking; 0 when one is now."""
-        waits = [self._wait(name, now) for name in locations]
-        return min(waits)
+        if not self._gates:
+            return 0.0
+        return min([self._wait(name, now) for name in locations])
 
     def take(self, locations: Sequence[str], now: float) -> str | None:
         """The first location that is open; None when none is any more.
@@ -132,6 +133,8 @@ class LocationGates:
         A location whose time has come takes one launch as a probe. Until that one is answered, it is
         closed for others.
         """
+        if not self._gates:
+            return locations[0]
         for name in locations:
             if self._wait(name, now) == 0.0:
                 gate = self._gates.get(name)

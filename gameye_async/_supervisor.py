@@ -115,14 +115,17 @@ class Supervisor:
                 await asyncio.wait(self._tasks, timeout=left)
         finally:
             self._ended = True
-            try:
-                # A task that is cancelled before its first step runs nothing, and so would report nothing.
-                await asyncio.sleep(0)
-            finally:
-                for task in self._tasks:
-                    task.cancel()
+            self._cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
+            # A caller who went at the last moment may have left one more.
+            self._cancel()
+
+    def _cancel(self) -> None:
+        loop = asyncio.get_running_loop()
+        for task in self._tasks:
+            # Not at once: one that is cancelled before its first step could not report what it leaves.
+            loop.call_soon(task.cancel)
 
     async def _reap(self, abandoned: Abandoned) -> None:
         try:

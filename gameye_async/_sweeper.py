@@ -90,6 +90,12 @@ class Limit:
             and issubclass(kind, asyncio.CancelledError)
         )
 
+    def end(self) -> None:
+        """End the block before its time."""
+        self._sweeper.remove(self)
+        if not self.expired:
+            self.expire()
+
     def expire(self) -> None:
         """End the block."""
         self.expired = True

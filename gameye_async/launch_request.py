@@ -1,10 +1,11 @@
 """What to launch: the request of a session, checked when it is made."""
 
 import re
-import uuid
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
-from typing import cast
+from os import urandom
+from typing import Self, cast
+from uuid import UUID
 
 from attrs import field, frozen
 
@@ -71,28 +72,24 @@ def _plain(texts: Collection[object]) -> bool:
     )
 
 
-def _several(name: str, value: object) -> tuple[object, ...]:
+def _several(name: str, value: object) -> tuple[str, ...]:
     kind = type(value).__name__
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise ConfigurationError(f"{name} must be a list of texts, not {kind}")
-    return tuple(cast("Iterable[object]", value))
+    return tuple(cast("Iterable[str]", value))
 
 
-def _mapping(name: str, value: object) -> dict[object, object]:
+def _mapping(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} must map texts to texts, not {type(value).__name__}")
-    return dict(cast("Mapping[object, object]", value))
+    return dict(cast("Mapping[str, str]", value))
 
 
 def _location(value: str | Iterable[str]) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else _several("location", value)
     if not names:
         raise ConfigurationError("location must name at least one location")
-    return cast("tuple[str, ...]", names) if _plain(names) else tuple([_filled("location", n) for n in names])
-
-
-def _image(value: str) -> str:
-    return _filled("image", value)
+    return names
 
 
 class GeneratedId(str):
@@ -100,41 +97,41 @@ class GeneratedId(str):
 
     __slots__ = ()
 
+    @classmethod
+    def make(cls) -> Self:
+        """A UUIDv4; by way of a `uuid.UUID` it takes twice as long."""
+        octets = bytearray(urandom(16))
+        octets[6] = octets[6] & 0x0F | 0x40
+        octets[8] = octets[8] & 0x3F | 0x80
+        text = octets.hex()
+        return cls(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         """A copy in another process is just a text: there, the session may be somebody else's."""
         return str, (str.__str__(self),)
 
 
-def _id(value: str | uuid.UUID | None) -> str:
+def _id(value: str | UUID | None) -> str:
     if value is None:
-        return GeneratedId(uuid.uuid4())
+        return GeneratedId.make()
     if isinstance(value, GeneratedId):
         return value
-    text = str(value) if isinstance(value, uuid.UUID) else _filled("id", value)
+    text = str(value) if isinstance(value, UUID) else _filled("id", value)
     # One that no path could hold could never be described or stopped.
     segment(text, "id")
     return text
 
 
 def _env(value: Mapping[str, str]) -> dict[str, str]:
-    env = _mapping("env", value)
-    if _plain(env.keys()) and _plain(env.values()):
-        return cast("dict[str, str]", env)
-    return {_filled("env name", name): _filled(f"env[{name!r}]", text) for name, text in env.items()}
+    return _mapping("env", value)
 
 
 def _args(value: Iterable[str]) -> tuple[str, ...]:
-    args = _several("args", value)
-    if _plain(args):
-        return cast("tuple[str, ...]", args)
-    return tuple([_filled(f"args[{index}]", arg) for index, arg in enumerate(args)])
+    return _several("args", value)
 
 
 def _labels(value: Mapping[str, str]) -> dict[str, str]:
-    labels = _mapping("labels", value)
-    if _plain(labels.keys()) and _plain(labels.values()):
-        return cast("dict[str, str]", labels)
-    return {_filled("label name", name): _text(f"labels[{name!r}]", text) for name, text in labels.items()}
+    return _mapping("labels", value)
 
 
 def _restart(_instance: object, _attribute: object, value: object) -> None:
@@ -181,7 +178,7 @@ class LaunchRequest:
         ConfigurationError: A field is one that the API would refuse; the text names it.
     """
 
-    image: str = field(converter=_image)
+    image: str
     location: tuple[str, ...] = field(converter=_location)
     id: str = field(default=None, converter=_id, kw_only=True)
     env: Mapping[str, str] = field(
@@ -194,3 +191,34 @@ class LaunchRequest:
     ttl: str | None = field(default=None, converter=_ttl, kw_only=True)
     external_id: str | None = field(default=None, converter=_external_id, kw_only=True)
     enable_metrics: str | None = field(default=None, converter=_enable_metrics, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        # All at once takes half the time; one by one they are checked to name the one at fault.
+        texts = (
+            self.image,
+            *self.location,
+            *self.env,
+            *self.env.values(),
+            *self.args,
+            *self.labels,
+            *self.labels.values(),
+        )
+        if not _plain(texts):
+            self._check_each()
+
+    def _check_each(self) -> None:
+        """Name the text that the API would refuse; of subclasses of `str`, keep just the text."""
+        checked = {
+            "image": _filled("image", self.image),
+            "location": tuple([_filled("location", name) for name in self.location]),
+            "env": {
+                _filled("env name", name): _filled(f"env[{name!r}]", text) for name, text in self.env.items()
+            },
+            "args": tuple([_filled(f"args[{index}]", arg) for index, arg in enumerate(self.args)]),
+            "labels": {
+                _filled("label name", name): _text(f"labels[{name!r}]", text)
+                for name, text in self.labels.items()
+            },
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -137,8 +137,8 @@ def test_json_that_is_no_launch_request_is_refused_by_name(payload, said):
 
 
 def test_the_answer_of_a_launch_may_lack_its_id(codec):
-    with_id = codec.structure(LAUNCHED | {"id": "match-1"}, codec.LaunchAnswer)
-    without = codec.structure(LAUNCHED, codec.LaunchAnswer)
+    with_id = codec.launch_answer(LAUNCHED | {"id": "match-1"})
+    without = codec.launch_answer(LAUNCHED)
     assert (with_id.id, without.id) == ("match-1", None)
     assert (without.host, without.ports) == ("203.0.113.7", PORTS)
 
@@ -146,7 +146,66 @@ def test_the_answer_of_a_launch_may_lack_its_id(codec):
 def test_a_repeated_port_is_one_port(codec):
     """The description's own example repeats an entry."""
     answer = LAUNCHED | {"ports": LAUNCHED["ports"] * 2}
-    assert codec.structure(answer, codec.LaunchAnswer).ports == PORTS
+    assert codec.launch_answer(answer).ports == PORTS
+
+
+SCALARS = st.sampled_from(
+    (
+        None,
+        True,
+        0,
+        1,
+        80,
+        80.0,
+        80.5,
+        65_535,
+        65_536,
+        -1,
+        math.inf,
+        "",
+        "tcp",
+        "udp",
+        "a b",
+        "203.0.113.7",
+        [],
+        {},
+    )
+)
+JUST_AS_PROMISED = {"type": "tcp", "container": 80, "host": 20000}
+PORT_ENTRIES = st.one_of(
+    SCALARS,
+    st.builds(
+        lambda changes: JUST_AS_PROMISED | changes,
+        st.dictionaries(st.sampled_from(sorted(JUST_AS_PROMISED)), SCALARS),
+    ),
+    st.dictionaries(st.sampled_from(sorted(JUST_AS_PROMISED)), SCALARS),
+)
+LAUNCH_ANSWERS = st.one_of(
+    SCALARS,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "host": SCALARS | st.just("203.0.113.7"),
+            "ports": SCALARS | st.lists(PORT_ENTRIES, max_size=3),
+            "id": SCALARS,
+        },
+    ),
+)
+
+
+@given(LAUNCH_ANSWERS)
+def test_a_launchs_answer_is_read_by_hand_as_the_converter_reads_it(payload):
+    """The two agree on what is taken, on what is refused, and on why."""
+
+    def outcome(read: Callable[[Any], Any]) -> object:
+        try:
+            return read(payload)
+        except BadAnswerError as error:
+            return str(error)
+
+    assert outcome(_codec.launch_answer) == outcome(
+        lambda answer: _codec.structure(answer, _codec.LaunchAnswer)
+    )
 
 
 @pytest.mark.parametrize("status", [200, 201])
@@ -156,7 +215,7 @@ def test_both_statuses_of_success_are_success(status):
 
 
 def test_a_port_map_and_a_port_array_are_the_same_ports(codec):
-    assert codec.details(DETAILS).ports == codec.structure(LAUNCHED, codec.LaunchAnswer).ports == PORTS
+    assert codec.details(DETAILS).ports == codec.launch_answer(LAUNCHED).ports == PORTS
 
 
 def test_a_port_may_be_a_float_because_the_description_says_number(codec):

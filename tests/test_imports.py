@@ -19,7 +19,6 @@ LATER = {"_artifacts", "_collect", "_extract", "_logs", "_players", "_readiness"
 
 LAUNCH = """
 import asyncio, json, sys
-import cattrs  # comes with the first answer
 from gameye_async import AsyncGameye, LaunchRequest
 
 async def main(token, url):

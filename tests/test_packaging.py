@@ -46,6 +46,7 @@ FLOORS = (
         "_artifacts",
         "_bulk",
         "_collect",
+        "_flight",
         "_launch",
         "_launcher",
         "_logs",

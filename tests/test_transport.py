@@ -1,9 +1,12 @@
 """One attempt over a real socket: what is sent, what is read, and what becomes of it when it fails."""
 
 import asyncio
+import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from functools import partial as partial_of
+from math import inf
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,12 +15,15 @@ from gameye_async import (
     ApiError,
     AsyncGameye,
     BadAnswerError,
+    LaunchRequest,
     NoAnswerError,
     NotSentError,
     ServerError,
+    _api,
 )
+from gameye_async._exchange import Progress
 from gameye_async.errors import ClientClosedError
-from tests.clients import DETAILS, TOKEN, client_of
+from tests.clients import DETAILS, LAUNCHED, TOKEN, client_of
 from tests.faultserver import (
     FaultServer,
     Reply,
@@ -26,6 +32,7 @@ from tests.faultserver import (
     close,
     early_hints,
     garbage,
+    hang,
     held,
     html_502,
     json_answer,
@@ -49,6 +56,56 @@ async def reach(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., A
         return
     async with aiohttp.ClientSession() as session:
         yield partial_of(client_of, session=session)
+
+
+async def attempt_of(gameye: AsyncGameye, progress: Progress) -> Callable[[], Any]:
+    """One launch attempt, to be begun and taken up again; the client itself holds them open for a caller."""
+    caller = gameye._core().caller  # noqa: SLF001  -- see above
+    request = _api.launch(LaunchRequest("my-game", "eu-west"), "eu-west")
+    return partial_of(caller.transport.attempt, request, await caller.credential(), inf, {}, progress)
+
+
+async def interrupt(waiting: asyncio.Task[Any]) -> None:
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+
+
+async def test_an_exchange_that_is_held_open_goes_on_where_it_was():
+    release = asyncio.Event()
+    async with FaultServer(held(release, json_answer(201, LAUNCHED))) as server, client_of(server) as gameye:
+        attempt = await attempt_of(gameye, Progress(hold=True))
+        waiting = asyncio.create_task(attempt())
+        await server.wait_for_request()
+        await interrupt(waiting)
+        release.set()
+        outcome = await attempt()
+    assert (outcome.status, json.loads(outcome.body)) == (201, LAUNCHED)
+    assert len(server.requests) == 1
+
+
+async def test_an_exchange_that_is_not_held_open_ends_with_the_wait_for_it():
+    async with FaultServer(hang()) as server, client_of(server) as gameye:
+        waiting = asyncio.create_task((await attempt_of(gameye, Progress()))())
+        await server.wait_for_request()
+        await interrupt(waiting)
+        await server.wait_for_hangup()
+
+
+async def test_an_exchange_interrupted_in_the_middle_of_its_answer_counts_as_cut_off():
+    """The status is known by then, and says more than another wait would."""
+    progress = Progress(hold=True)
+    script = raw(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n")
+    async with FaultServer(script) as server, client_of(server) as gameye:
+        attempt = await attempt_of(gameye, progress)
+        waiting = asyncio.create_task(attempt())
+        while progress.answered is None:  # noqa: ASYNC110  -- nothing else tells of the head alone
+            await asyncio.sleep(0)
+        await interrupt(waiting)
+        outcome = await attempt()
+        await server.wait_for_hangup()
+    assert (outcome.status, outcome.fault) == (201, "the answer was cut off")
+    assert len(server.requests) == 1
 
 
 def raw(message: bytes) -> Reply:

@@ -7,7 +7,7 @@ chained, and what an attempt came to is a value.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Self
@@ -16,10 +16,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from gameye_async._exchange import Answered, NotSent, Outcome, Request, Streaming, Unknown
+from gameye_async._exchange import Answered, NotSent, Outcome, Progress, Request, Streaming, Unknown
 from gameye_async._sweeper import Sweeper
 from gameye_async._transport.fast_path import FastPath, is_known
-from gameye_async._transport.safe_path import NotHttpError, Path, Progress, SafePath, merged, read_body
+from gameye_async._transport.safe_path import NotHttpError, Path, SafePath, merged, read_body
 from gameye_async.errors import ClientClosedError, NoAnswerError
 from gameye_async.settings import Credential
 
@@ -108,6 +108,11 @@ class Transport:
             proxy=proxy,
         )
 
+    @property
+    def can_hold(self) -> bool:
+        """Whether an attempt can be held open when the wait for it is cancelled."""
+        return self._path.can_hold
+
     async def close(self) -> None:
         """Close the pool, unless it is borrowed."""
         if self._owned:
@@ -119,7 +124,7 @@ class Transport:
         credential: Credential,
         until: float,
         headers: Mapping[str, str],
-        on_sent: Callable[[], object] = bool,
+        progress: Progress | None = None,
     ) -> Outcome:
         """Send a request once, and read its answer up to the request's limit.
 
@@ -128,24 +133,27 @@ class Transport:
             credential: The Authorization header; only this request gets it, never the session.
             until: Loop time at which to give up.
             headers: More headers.
-            on_sent: Called when the request is about to go out; before, nothing can have happened.
+            progress: Where to note how far it has got. When the wait was cancelled and the exchange held
+                open, the same call goes on with it.
 
         Raises:
             ClientClosedError: The borrowed session was closed.
         """
         if self._session.closed:
             raise ClientClosedError("the aiohttp session that this client uses is closed")
-        progress = Progress(on_sent)
+        progress = progress or Progress()
         failure: type[BaseException] = TimeoutError
         try:
             with self._sweeper.until(until):
-                await self._path.exchange(request, credential, headers, progress)
+                if progress.answered is None:
+                    await self._path.exchange(request, credential, headers, progress)
         except asyncio.CancelledError as cancelled:
             # The frames inside aiohttp hold the header and the body.
             cancelled.__context__ = None
             raise cancelled.with_traceback(None) from None
         except (aiohttp.ClientError, OSError) as error:
             failure = type(error)
+        progress.give_up()
         if progress.answered is not None:
             progress.answered.scrub = credential.scrub
             return progress.answered

@@ -9,17 +9,18 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.helpers import TimerNoop
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from gameye_async._exchange import Answered, Request
-from gameye_async._transport.safe_path import NotHttpError, Progress, merged, read_body
+from gameye_async._exchange import Answered, Progress, Request
+from gameye_async._transport.safe_path import NotHttpError, merged, read_body
 from gameye_async.settings import Credential
 
 # asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an
@@ -40,9 +41,22 @@ def is_known(connector: aiohttp.BaseConnector) -> bool:
     return (
         connect == ["self", "req", "traces", "timeout"]
         and parsing.keys() >= _PARSING
+        and isinstance(getattr(aiohttp.ClientRequest, "connection_key", None), property)
         and route.keys() >= {"method", "url", "headers", "loop", "ssl"}
         and all(hasattr(Connection, name) for name in ("protocol", "transport", "release", "close"))
     )
+
+
+class _Route(aiohttp.ClientRequest):
+    """Where all exchanges of a path go; aiohttp itself makes the key of the pool anew for each."""
+
+    _key: ConnectionKey | None = None
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
 class FastPath:
@@ -56,6 +70,8 @@ class FastPath:
         tls: TLS settings; aiohttp's verified default when None.
     """
 
+    can_hold: ClassVar = True
+
     def __init__(
         self,
         connector: aiohttp.BaseConnector,
@@ -68,9 +84,7 @@ class FastPath:
         self._connector = connector
         self._timeout = timeout
         # The connector asks a request where to connect to; all of ours go to the same place.
-        self._route = aiohttp.ClientRequest(
-            "GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop()
-        )
+        self._route = _Route("GET", origin, headers=headers, ssl=tls or True, loop=asyncio.get_running_loop())
         self._head = _lines(self._route.headers)
         self._parsing: dict[str, Any] = {
             "timer": TimerNoop(),
@@ -98,30 +112,51 @@ class FastPath:
     async def _once(
         self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
     ) -> None:
+        connection: Connection | None = progress.connection
+        if connection is None:
+            try:
+                connection = await self._connector.connect(self._route, [], self._timeout)
+            except TimeoutError:
+                raise aiohttp.ConnectionTimeoutError from None
         try:
-            connection = await self._connector.connect(self._route, [], self._timeout)
-        except TimeoutError:
-            raise aiohttp.ConnectionTimeoutError from None
-        try:
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None or transport.is_closing():
-                raise aiohttp.ClientConnectionResetError  # noqa: TRY301  -- the connection is closed below
-            if getattr(transport, "max_size", 0) > _RECEIVE:
-                transport.max_size = _RECEIVE  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  -- of asyncio's own
-            protocol.set_response_params(skip_payload=request.method == "HEAD", **self._parsing)
-            progress.start()
-            transport.write(self._render(request, credential, headers))
-            content = await self._answer(protocol, progress)
+            if not progress.connection:
+                self._send(connection, request, credential, headers, progress)
+            content = await self._answer(connection, progress)
             assert progress.answered is not None  # noqa: S101  -- for the type checkers
             await read_body(content, request.limit, progress.answered)
             if not content.is_eof():
                 connection.close()
+        except asyncio.CancelledError:
+            if progress.hold:
+                progress.connection = connection
+            else:
+                connection.close()
+            raise
         except BaseException:
             connection.close()
             raise
         connection.release()
 
-    async def _answer(self, protocol: ResponseHandler, progress: Progress) -> aiohttp.StreamReader:
+    def _send(
+        self,
+        connection: Connection,
+        request: Request[Any],
+        credential: Credential,
+        headers: Mapping[str, str],
+        progress: Progress,
+    ) -> None:
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError
+        if getattr(transport, "max_size", 0) > _RECEIVE:
+            transport.max_size = _RECEIVE  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  -- of asyncio's own
+        protocol.set_response_params(skip_payload=request.method == "HEAD", **self._parsing)
+        progress.start()
+        transport.write(self._render(request, credential, headers))
+
+    async def _answer(self, connection: Connection, progress: Progress) -> aiohttp.StreamReader:
+        protocol = connection.protocol
+        assert protocol is not None  # noqa: S101  -- for the type checkers
         while True:
             try:
                 message, content = await protocol.read()

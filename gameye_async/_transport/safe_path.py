@@ -1,38 +1,16 @@
 """An HTTP exchange over aiohttp's public `ClientSession`, which works with any session and any version."""
 
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from attrs import define
 from multidict import CIMultiDict
 from yarl import URL
 
-from gameye_async._exchange import MIB, Answered, Request
+from gameye_async._exchange import MIB, Answered, Progress, Request
 from gameye_async.settings import Credential
-
-
-@define(eq=False, repr=False)
-class Progress:
-    """How far an exchange has got, whatever ends it.
-
-    Attributes:
-        on_start: Called when `started` becomes true.
-        started: Whether any of the request may have been handed to a connection; for a request with a body,
-            any of the body, because without one no launch can have happened.
-        answered: The answer, as far as it has come.
-    """
-
-    on_start: Callable[[], object] = bool
-    started: bool = False
-    answered: Answered | None = None
-
-    def start(self) -> None:
-        """The request is about to be handed to a connection."""
-        self.started = True
-        self.on_start()
 
 
 class NotHttpError(aiohttp.ClientError):
@@ -40,7 +18,13 @@ class NotHttpError(aiohttp.ClientError):
 
 
 class Path(Protocol):
-    """A way to exchange one request for its answer."""
+    """A way to exchange one request for its answer.
+
+    Attributes:
+        can_hold: Whether an exchange can be held open; see `Progress`.
+    """
+
+    can_hold: ClassVar[bool]
 
     async def exchange(
         self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
@@ -53,7 +37,8 @@ async def read_body(content: aiohttp.StreamReader, limit: int, answered: Answere
     """Read a body up to `limit` bytes; `answered.fault` says when that was not all of it."""
     chunks: list[bytes] = []
     left = limit
-    while chunk := await content.readany():
+    while not content.at_eof():
+        chunk = await content.readany()
         left -= len(chunk)
         if left < 0:
             answered.fault = f"the answer is larger than {limit // MIB} MiB"
@@ -73,6 +58,8 @@ class SafePath:
         tls: TLS settings; aiohttp's verified default when None.
         proxy: Proxy to use; the environment's are not looked at.
     """
+
+    can_hold: ClassVar = False
 
     def __init__(
         self,

@@ -146,6 +146,23 @@ async def test_a_launch_under_way_at_its_deadline_is_unknown_and_then_stopped(re
     assert methods(server) == ["POST", "GET", "DELETE"]
 
 
+async def test_a_caller_whose_launch_was_overdue_or_closed_is_not_left_cancelled(release):
+    """The launch runs in his own task, which is cancelled to end it."""
+    first, second = new_request(), new_request()
+    task = asyncio.current_task()
+    script = Script(POST=[held(release, launched(first))], GET=[described(first)], DELETE=[answer(204)])
+    async with FaultServer(script) as server, quick_client(server.url, max_concurrency=1) as gameye:
+        with pytest.raises(LaunchOutcomeUnknownError):
+            await gameye.launch(first, deadline=0.05)
+        assert task.cancelling() == 0
+        closing = asyncio.create_task(gameye.aclose())
+        with pytest.raises(ClientClosedError):
+            await gameye.launch(second)
+        assert task.cancelling() == 0
+        release.set()
+        await closing
+
+
 async def test_closing_waits_for_a_launch_under_way(release):
     request = new_request()
     async with FaultServer(script_for(request, release)) as server:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from gameye_async import AsyncGameye, CapacityError, RetryPolicy
+from gameye_async import AsyncGameye, CapacityError, RetryPolicy, Timeouts
 from gameye_async.emulator import Fault
 from tests.reliability.stage import EAST, WEST, Stage, new_request, stage
 from tests.simulation.faults import BLACK_HOLE, ScriptedFaults
@@ -77,7 +77,7 @@ def test_a_launch_cancelled_at_any_turn_leaves_nothing_behind(plot):
     def is_cancelled(turn: int) -> bool:
         return run(partial(is_cancelled_in_time, PLOTS[plot], turn), max_time=3_600.0)
 
-    assert next(turn for turn in count() if not is_cancelled(turn)) > 10
+    assert next(turn for turn in count() if not is_cancelled(turn)) > 8
 
 
 async def is_cancelled_in_time(plot: Plot, turn: int) -> bool:
@@ -99,6 +99,48 @@ async def is_cancelled_in_time(plot: Plot, turn: int) -> bool:
         assert_at_rest(place.gameye)
     assert not place.orphans
     return call.cancelled()
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "before its client"])
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_client_closed_at_any_turn_leaves_nothing_unreported(plot, at_once):
+    """Without any grace, and also when the launch is cancelled in the same moment."""
+
+    def is_closed(turn: int) -> bool:
+        return run(partial(is_closed_in_time, PLOTS[plot], turn, cancel=at_once), max_time=3_600.0)
+
+    assert next(turn for turn in count() if not is_closed(turn)) > 8
+
+
+async def is_closed_in_time(plot: Plot, turn: int, *, cancel: bool) -> bool:
+    """Close the client before a turn of the loop and check what is left; False when the launch was over."""
+    client = {"retry": RETRY, "timeouts": Timeouts(close=0.0)} | dict(plot.client)
+    plan = ScriptedFaults(responses=plot.answers)
+    async with stage(*plot.faults, plan=plan, client=client, **plot.options) as place:
+        other = await plot.prepare(place)
+        call = asyncio.create_task(place.gameye.launch(new_request(WEST, EAST), deadline=120.0))
+        closings: list[asyncio.Task[None]] = []
+
+        def close() -> None:
+            if not call.done():
+                closings.append(asyncio.create_task(place.gameye.aclose()))
+                if cancel:
+                    call.cancel()
+
+        before_turn(turn, close)
+        await asyncio.wait([call, *filter(None, [other])])
+        await asyncio.gather(*closings)
+        delivered = {task.result().id for task in (call, other) if task and has_session(task)}
+        reported = {orphan.session_id for orphan in place.orphans}
+        await place.wait(SETTLING)
+        assert {session.id for session in place.world.live} - delivered <= reported
+        assert place.network.stats.open == 0
+        assert_at_rest(place.gameye)
+    return bool(closings)
+
+
+def has_session(call: asyncio.Task[Any]) -> bool:
+    return not call.cancelled() and call.exception() is None
 
 
 async def is_delivered(call: asyncio.Task[Any]) -> bool:

@@ -13,10 +13,13 @@ from tests.simulation.scenario import simulate
 
 def judge(seed: int) -> list[str]:
     """What went wrong in the world of a seed."""
-    # aiohttp's server logs a traceback for each request that a fault cuts off.
+    return violations(simulate(seed))
+
+
+def quieten() -> None:
+    """Print findings only: aiohttp's server logs a traceback for each request that a fault cuts off."""
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.getLogger("gameye_async").setLevel(logging.CRITICAL)
-    return violations(simulate(seed))
 
 
 def replay(seed: int) -> str:
@@ -36,7 +39,7 @@ def main() -> int:
         seeds = range(arguments.seed, arguments.seed + 1)
     began = time.perf_counter()
     broken = 0
-    with ProcessPoolExecutor(min(cpu_count() or 1, len(seeds))) as pool:
+    with ProcessPoolExecutor(min(cpu_count() or 1, len(seeds)), initializer=quieten) as pool:
         for seed, found in zip(seeds, pool.map(judge, seeds, chunksize=20), strict=True):
             for violation in found:
                 print(f"world {seed}: {violation}")  # noqa: T201  -- it is a command

@@ -3,7 +3,9 @@
 They show that the worlds are harsh enough and that the checker sees.
 """
 
+import asyncio
 import itertools
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -29,15 +31,13 @@ def no_reaper() -> Iterator[None]:
 @contextmanager
 def post_killed_on_cancel() -> Iterator[None]:
     """Cancelling a launch aborts its POST, and takes that for not having sent it."""
-
-    def abandon(launch: Launch, task: Any) -> None:
-        launch.abandoned = True
-        task.cancel()
+    may_have_worked = Launch._may_have_worked  # noqa: SLF001  -- what it gets wrong
 
     def interrupted(launch: Launch) -> None:
-        launch.ambiguous = not launch.abandoned
+        if not isinstance(sys.exception(), asyncio.CancelledError):
+            may_have_worked(launch)
 
-    with mock.patch.multiple(Launch, abandon=abandon, _may_have_worked=interrupted):
+    with mock.patch.multiple(Launch, hold=mock.DEFAULT, _may_have_worked=interrupted):
         yield
 
 
