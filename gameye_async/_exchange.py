@@ -146,7 +146,7 @@ class Request(Generic[T]):
     accepts: Collection[int] = ()
 
 
-@frozen
+@define(eq=False, repr=False)
 class SessionRequest(Request[T]):
     """A request about one session; of a class of its own, so that a launch does not pay for the field."""
 
