@@ -51,7 +51,8 @@ FLOORS = (
     {"_after_launch"},
     {"client"},
     {"__init__"},
-    {"__main__", "cli", "emulator", "testing"},
+    {"emulator", "loadtest", "testing"},
+    {"__main__", "cli"},
 )
 
 
