@@ -22,7 +22,7 @@ def _runs(version: str) -> bool:
 PYTHONS = [version for version in ("3.11", "3.12", "3.13") if _runs(version)]
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> None:
+def _install(session: nox.Session, *groups: str, extras: str = "cli,speed,loadtest") -> None:
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 

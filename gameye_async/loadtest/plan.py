@@ -62,12 +62,12 @@ def _shard(value: str | Shard) -> Shard:
     return Shard.parse(value) if isinstance(value, str) else value
 
 
-def _positive(_instance: object, attribute: Any, value: float | None) -> None:
+def _positive(_instance: object, attribute: Any, value: Any) -> None:
     if value is not None and not (value > 0 and isfinite(value)):
         raise ConfigurationError(f"{attribute.name} must be greater than 0, not {value!r}")
 
 
-def _not_negative(_instance: object, attribute: Any, value: float | None) -> None:
+def _not_negative(_instance: object, attribute: Any, value: Any) -> None:
     if value is not None and not (value >= 0 and isfinite(value)):
         raise ConfigurationError(f"{attribute.name} must not be negative, not {value!r}")
 

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from gameye_async.errors import ConfigurationError
 
 
-def _number(_instance: object, attribute: Any, value: float | None) -> None:
+def _number(_instance: object, attribute: Any, value: Any) -> None:
     if value is None and attribute.default is None:
         return
     if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value) or value < 0:
