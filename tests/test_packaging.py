@@ -18,7 +18,17 @@ PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["proje
 
 # From the ground up; a module may import what lies below it or beside it.
 FLOORS = (
-    {"_fields", "_lines", "_segment", "_version", "errors", "launch_request", "models", "settings"},
+    {
+        "_fields",
+        "_lines",
+        "_markup",
+        "_segment",
+        "_version",
+        "errors",
+        "launch_request",
+        "models",
+        "settings",
+    },
     {
         "_api",
         "_codec",

@@ -10,6 +10,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from gameye_async.errors import ConfigurationError
+from gameye_async.loadtest.figures import percentile_name
 from gameye_async.loadtest.histogram import Histogram
 from gameye_async.loadtest.plan import Plan, Shard
 from gameye_async.loadtest.report import LoadReport
@@ -93,11 +94,6 @@ def read(path: Path) -> LoadReport:
         return from_hdr_log(text) if text.startswith("#") else from_json(text)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-
-
-def percentile_name(percent: float) -> str:
-    """A percentile as `p99.9`."""
-    return f"p{percent:g}"
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:

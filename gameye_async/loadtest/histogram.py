@@ -11,6 +11,8 @@ from gameye_async.errors import ConfigurationError
 # 1 microsecond to 1 hour; what takes longer counts as an hour.
 _MICROSECOND = 1e-6
 _HIGHEST = 3_600_000_000
+# What 100 minus a percentile is of a count of one, with room for the rounding of 99.9.
+_WHOLE = 99.999
 
 
 def hdr_module() -> Any:
@@ -78,6 +80,20 @@ class Histogram:  # noqa: PLW1641  -- it changes
             return [None for _ in percents]
         found = self.hdr.get_percentile_to_value_dict(list(percents))
         return [found[percent] * _MICROSECOND for percent in percents]
+
+    def tellable(self, percents: Iterable[float]) -> list[float]:
+        """Those of the percentiles beyond which at least one of these would lie; the others say nothing."""
+        return [percent for percent in percents if self.count * (100.0 - percent) >= _WHOLE]
+
+    def share_above(self, seconds: float) -> float:
+        """The share that took longer, from 0 to 1."""
+        limit = round(seconds / _MICROSECOND)
+        longer = sum(
+            item.count_added_in_this_iter_step
+            for item in self.hdr.get_recorded_iterator()
+            if item.value_iterated_to > limit
+        )
+        return longer / self.count if self.count else 0.0
 
     @classmethod
     def merged(cls, parts: Iterable[Self]) -> Self:
