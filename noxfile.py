@@ -71,7 +71,7 @@ PEERS = {
     "httpx": ["httpx"],
     "openapi-generator": ["openapi-generator-cli", "aiohttp", "aiohttp-retry", "pydantic", "python-dateutil"],
 }
-BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling")
+BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling", "loadtest")
 
 
 @nox.session
