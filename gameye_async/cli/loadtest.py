@@ -1,6 +1,5 @@
 """`gameye-async loadtest`: launches on a schedule, and what players would have waited."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,13 +8,9 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from yarl import URL
 
-from gameye_async import AsyncGameye, ConfigurationError, Environment, OrphanRecord
-from gameye_async.cli.exits import Exit, complain, complain_of_session, current_task, run_to_end
-from gameye_async.cli.loadtest_view import live_view, show_report
-from gameye_async.cli.options import AsJson, Flag, connect, find_token, pairs
-from gameye_async.loadtest import SHAPES, LoadReport, LoadTest, Plan, Shape
-from gameye_async.loadtest.documents import read, to_json
-from gameye_async.loadtest.writers import ENDINGS, check
+from gameye_async import ConfigurationError, Environment
+from gameye_async.cli.exits import run_to_end
+from gameye_async.cli.options import AsJson, Flag, find_token, pairs
 from gameye_async.settings import find_base_url
 
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
@@ -89,6 +84,10 @@ def run_plan(
         yes_production: Yes, launch on the production platform.
         as_json: Print the report as a line of JSON.
     """
+    # Histograms, charts and pages take a while to import, and the other commands do without them.
+    from gameye_async.cli.loadtesting import report_files, run_load_test  # noqa: PLC0415  -- see above
+    from gameye_async.loadtest import SHAPES, Plan, Shape  # noqa: PLC0415  -- see above
+
     plan = Plan(
         image,
         [place.split(",") for place in location],
@@ -111,14 +110,15 @@ def run_plan(
     if run is not None:
         plan = evolve(plan, run=run)
     find_token()
-    if not yes_production and find_base_url(None, None).host == URL(Environment.PRODUCTION).host:
+    host = (find_base_url(None, None).host or "").rstrip(".")
+    if not yes_production and host == URL(Environment.PRODUCTION).host:
         raise ConfigurationError(
             "this is the production platform, where sessions cost money: set GAMEYE_API_URL, "
             "or pass --yes-production"
         )
     name = "report" if plan.shard.count == 1 else f"report-{plan.shard.index}-of-{plan.shard.count}"
-    files = _report_files(report, name)
-    return run_to_end(_loadtest(plan, concurrency, files, as_json=as_json))
+    files = report_files(report, name)
+    return run_to_end(run_load_test(plan, concurrency, files, as_json=as_json))
 
 
 @loadtest.command
@@ -136,77 +136,9 @@ def merge(*files: Path, report: Path | None = None, as_json: AsJson = False) -> 
     """
     if not files:
         raise ConfigurationError("name the reports to merge, such as a.hdr b.hdr")
-    targets = _report_files(report, "report")
-    return _tell(LoadReport.merge([read(file) for file in files]), targets, as_json=as_json)
+    from gameye_async.cli.loadtesting import report_files, tell  # noqa: PLC0415  -- as above
+    from gameye_async.loadtest import LoadReport  # noqa: PLC0415  -- as above
+    from gameye_async.loadtest.documents import read  # noqa: PLC0415  -- as above
 
-
-async def _loadtest(plan: Plan, concurrency: int, files: list[Path], *, as_json: bool) -> int:
-    unsettled: dict[str, str] = {}
-
-    def note(orphan: OrphanRecord) -> None:
-        unsettled[orphan.session_id] = orphan.reason
-
-    async with connect(max_concurrency=concurrency, on_orphan=note) as gameye:
-        report = await _report(plan, gameye, as_json=as_json)
-    for session_id, reason in unsettled.items():
-        complain_of_session(session_id, reason)
-    status = _tell(report, files, as_json=as_json)
-    return Exit.UNKNOWN if unsettled and status != Exit.INTERRUPTED else status
-
-
-async def _report(plan: Plan, gameye: AsyncGameye, *, as_json: bool) -> LoadReport:
-    """Run the test; an interruption ends it early, and it still reports."""
-    test = LoadTest(plan, gameye)
-    running = asyncio.create_task(test.run())
-    try:
-        async with live_view(test, as_json=as_json):
-            return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        current_task().uncancel()
-        progress = test.progress()
-        complain(f"interrupted: stopping {progress.living:,} sessions and what is in flight")
-        test.stop()
-        return await running
-
-
-def _tell(report: LoadReport, files: list[Path], *, as_json: bool) -> int:
-    """Print a report, write it, and return the exit code that it deserves."""
-    if as_json:
-        print(to_json(report))  # noqa: T201  -- it is the output
-    else:
-        show_report(report)
-    for part in report.parts:
-        if not part.is_clean:
-            left = "sessions may be" if part.left is None else f"{part.left:,} sessions are"
-            complain(
-                f"{left} left running: look for them with "
-                f"gameye-async list --label loadtest={part.run} --label shard={part.shard}"
-            )
-    for file in files:
-        report.write(file)
-    if any(part.ending == "interrupted" for part in report.parts):
-        return Exit.INTERRUPTED
-    if not report.is_clean:
-        return Exit.UNKNOWN
-    return Exit.FAILED if report.failed else Exit.OK
-
-
-def _report_files(target: Path | None, name: str) -> list[Path]:
-    """The files of a report, checked before anything is launched.
-
-    Raises:
-        ConfigurationError: They could not be written.
-    """
-    if target is None:
-        return []
-    if target.suffix and not target.is_dir():
-        files = [target]
-    else:
-        try:
-            target.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"cannot make the directory {target}: {error.strerror}") from None
-        files = [target / f"{name}{ending}" for ending in ENDINGS]
-    for file in files:
-        check(file)
-    return files
+    targets = report_files(report, "report")
+    return tell(LoadReport.merge([read(file) for file in files]), targets, as_json=as_json)

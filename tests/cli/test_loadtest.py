@@ -185,7 +185,7 @@ async def test_production_is_refused_unless_it_is_meant():
     for url in (
         {},
         {"GAMEYE_API_URL": "https://api.gameye.io"},
-        {"GAMEYE_API_URL": "https://API.gameye.io:443/"},
+        {"GAMEYE_API_URL": "https://API.gameye.io.:443/"},
     ):
         result = await run(*SHORT, env={"GAMEYE_API_TOKEN": "t", **url})
         assert (result.code, result.output) == (2, "")
@@ -281,3 +281,15 @@ async def test_the_json_is_one_that_any_program_reads(emulator):
     document = json.loads(result.output)
     assert document["schema"] == "gameye-async/load-report/1"
     assert document["latency"]["p50"] > 0
+
+
+def test_other_commands_do_without_the_extra_and_do_not_wait_for_it():
+    program = (
+        "import sys; sys.modules['hdrh'] = sys.modules['matplotlib'] = None\n"
+        "from gameye_async.cli.app import run\n"
+        "assert run(['--help']) == 0\n"
+        "sys.exit('gameye_async.loadtest' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "│ loadtest " in result.stdout

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from gameye_async.loadtest import LoadReport, Phase, Plan, Shape
 from gameye_async.loadtest import run as run_load_test
@@ -248,6 +250,21 @@ async def test_what_comes_from_outside_does_not_run(tmp_path):
         assert await tab.evaluate("document.title") == "Load test of my-game"
         assert HOSTILE in await tab.evaluate("document.querySelector('.places').textContent")
         assert tab.complaints == []
+
+
+@in_browser
+@pytest.mark.parametrize(("scheme", "ink"), [("light", (179, 37, 107)), ("dark", (255, 133, 184))])
+async def test_a_screenshot_shows_the_line_of_p99_across_the_chart(report, tmp_path, scheme, ink):
+    async with shown(report, tmp_path, scheme=scheme) as tab:
+        box = await tab.evaluate(
+            "(({x, y, width, height}) => [x, y, x + width, y + height])"
+            "(document.querySelector('.waiting .plot > svg').getBoundingClientRect())"
+        )
+        picture = Image.open(BytesIO(await tab.screenshot())).convert("RGB").crop(box)
+    columns = {
+        x for x in range(picture.width) for y in range(picture.height) if picture.getpixel((x, y)) == ink
+    }
+    assert len(columns) > 0.9 * picture.width
 
 
 @in_browser

@@ -53,6 +53,17 @@ def test_an_empty_histogram_has_no_percentiles():
     assert (Histogram().mean, Histogram().maximum) == (None, None)
 
 
+def test_the_share_above_a_time_is_told():
+    whole = histogram([0.001] * 90 + [0.02] * 10)
+    assert whole.share_above(0.01) == pytest.approx(0.1)
+    assert (whole.share_above(0.05), Histogram().share_above(0.01)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, []), (9, [50]), (10, [50, 90]), (1_000, [50, 90, 99, 99.9])])
+def test_a_percentile_is_told_only_if_something_lies_beyond_it(count, told):
+    assert histogram([0.001] * count).tellable((50, 90, 99, 99.9)) == told
+
+
 @pytest.mark.parametrize("text", ["", "HISTF", "no histogram", "HISTFAAAACh42pNpmSzMwMDAxMDAwAyiAFEbBGM="])
 def test_what_is_no_histogram_is_refused(text):
     with pytest.raises(ConfigurationError):
