@@ -174,7 +174,8 @@ class Recorder:
 
     def intervals(self) -> tuple[Interval, ...]:
         """What happened when, without gaps."""
-        spells = [self._spells[number] for number in range(max(self._spells, default=-1) + 1)]
+        nothing = _Spell()
+        spells = [self._spells.get(number, nothing) for number in range(max(self._spells, default=-1) + 1)]
         return tuple(
             Interval(
                 begin=round(number * self.interval, 6),

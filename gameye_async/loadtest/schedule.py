@@ -67,7 +67,7 @@ def _moments(plan: Plan) -> Iterator[float]:
         left = target - passed
         # The root of the integral of a line, in the form that a level line and one from 0 do not upset.
         root = first + sqrt(max(first * first + 2 * left * (last - first) / seconds, 0.0))
-        yield start + (2 * left / root if root else 0.0)
+        yield start + (min(2 * left / root, seconds) if root else 0.0)
 
 
 def _targets(plan: Plan) -> Iterator[float]:

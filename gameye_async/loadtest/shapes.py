@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
@@ -10,12 +9,16 @@ from attrs import field, frozen
 
 from gameye_async.errors import ConfigurationError
 
+_MOST = 1e9
+
 
 def _number(_instance: object, attribute: Any, value: Any) -> None:
     if value is None and attribute.default is None:
         return
-    if isinstance(value, bool) or not isinstance(value, float | int) or not isfinite(value) or value < 0:
-        raise ConfigurationError(f"{attribute.name} of a phase must be a number of at least 0, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= _MOST:
+        raise ConfigurationError(
+            f"{attribute.name} of a phase must be a number from 0 to a billion, not {value!r}"
+        )
 
 
 @frozen
@@ -69,9 +72,10 @@ class Shape:
             rate: What level 1 stands for, in launches per second.
             duration: Seconds of all phases together.
         """
-        second = duration / sum(phase.share for phase in self.phases)
+        whole = sum(phase.share for phase in self.phases)
         return [
-            (phase.share * second, phase.level * rate, phase.end * rate)
+            # In this order: for the smallest of shares, the duration by the whole is infinite.
+            (phase.share / whole * duration, phase.level * rate, phase.end * rate)
             for phase in self.phases
             if phase.share
         ]

@@ -114,9 +114,13 @@ def test_a_profile_is_a_file_of_phases(tmp_path):
         ("[[phases]]\nshare=1\nlevel=0", "a shape needs a phase"),
         ("[[phases]]\nlevel=1", "a phase has a share, a level"),
         ("[[phases]]\nshare=1\nlevel=1\nform=2", "a phase has a share, a level"),
-        ("[[phases]]\nshare=-1\nlevel=1", "share of a phase must be a number of at least 0, not -1"),
-        ("[[phases]]\nshare=1\nlevel=inf", "level of a phase must be a number of at least 0, not inf"),
-        ("[[phases]]\nshare=1\nlevel=true", "level of a phase must be a number of at least 0, not True"),
+        ("[[phases]]\nshare=-1\nlevel=1", "share of a phase must be a number from 0 to a billion, not -1"),
+        ("[[phases]]\nshare=1\nlevel=inf", "level of a phase must be a number from 0 to a billion, not inf"),
+        ("[[phases]]\nshare=1e300\nlevel=1", "share of a phase must be a number from 0 to a billion"),
+        (
+            "[[phases]]\nshare=1\nlevel=true",
+            "level of a phase must be a number from 0 to a billion",
+        ),
         ("phases = [3]", "a phase has a share, a level"),
     ],
 )

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gameye_async import AsyncGameye, Pacing
-from gameye_async.emulator import Fault, Faults
+from gameye_async.emulator import Fault, Faults, Quirks
 from gameye_async.loadtest import LoadReport, LoadTest, Plan
 from gameye_async.loadtest import run as run_load_test
 from tests.loadtest.world import TakeTime, platform
@@ -61,6 +61,27 @@ def test_arrivals_begin_on_time_although_no_answer_comes():
     assert under_way == pytest.approx([0.05 + number / 10 for number in range(100)], abs=0.002)
     assert report.latency.maximum == pytest.approx(11.95, rel=0.001)
     assert report.latency.count == report.launched == 100
+
+
+def test_what_the_program_itself_holds_up_is_waiting_too_and_told():
+    """Somebody keeps the event loop busy for half a second: what was due in it began late."""
+
+    async def world():
+        async with platform() as (_, gameye):
+            loop = asyncio.get_running_loop()
+            wanted = plan(arrivals="constant")
+
+            def hold_up() -> None:
+                loop._now += 0.5  # noqa: SLF001  -- time passes, and nothing runs
+
+            loop.call_later(3.0, hold_up)
+            return await run_load_test(wanted, gameye)
+
+    report = run(world)
+    assert report.lag.maximum == pytest.approx(0.45, abs=0.01)
+    assert report.latency.maximum >= 0.44
+    assert report.service.maximum < 0.01
+    assert report.lag.share_above(0.01) == pytest.approx(0.05, abs=0.01)
 
 
 def test_no_more_sessions_are_launched_than_the_cap_allows():
@@ -146,6 +167,44 @@ def test_a_stop_that_fails_is_made_up_for_by_the_last_look():
     report = outcome_of(plan(), faults=faults)
     assert (report.stopped, report.parts[0].swept) == (report.launched - 4, 4)
     assert report.is_clean
+
+
+def test_the_last_look_is_at_the_youngest_sessions_too():
+    """The API tells its time in whole seconds, and these are younger than one."""
+    faults = Faults([Fault("refuse", operation="session-stop", status=403, count=3)])
+    report = outcome_of(plan(duration=0.3, lifetime=0.0, arrivals="constant"), faults=faults)
+    assert (report.launched, report.stopped, report.parts[0].swept) == (3, 0, 3)
+
+
+def test_what_reads_show_late_is_found_too():
+    """All answers are lost, nothing can be described, and a list is three seconds behind."""
+    faults = Faults(
+        [
+            Fault("cut_after_commit", operation="session-run"),
+            Fault("refuse", operation="describe-session", status=403),
+        ]
+    )
+    world = {"quirks": Quirks(read_lag=3.0)}
+    report = outcome_of(plan(duration=0.5, arrivals="constant"), faults=faults, world=world)
+    assert (report.launched, report.parts[0].unknown, report.parts[0].swept) == (0, 5, 5)
+    assert report.is_clean
+
+
+def test_an_early_end_waits_for_the_requests_that_are_under_way():
+    """Else a session could come after the last look."""
+
+    async def world():
+        async with platform(lambda _: asyncio.sleep(12.0)) as (emulated, gameye):
+            test = LoadTest(plan(arrivals="constant"), gameye)
+            task = asyncio.create_task(test.run())
+            await asyncio.sleep(1.0)
+            test.stop()
+            report = await task
+            launched = [event for event in emulated.history if event.kind == "launched"]
+            return report, len(launched), len(emulated.live)
+
+    report, launched, live = run(world)
+    assert (report.abandoned, launched, live) == (10, 10, 0)
 
 
 def test_a_run_that_cannot_be_looked_at_is_not_called_clean():
