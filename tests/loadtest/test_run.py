@@ -170,21 +170,21 @@ def test_a_stop_that_fails_is_made_up_for_by_the_last_look():
 
 
 def test_the_last_look_is_at_the_youngest_sessions_too():
-    """The API tells its time in whole seconds, and these are younger than one."""
+    """The API tells its time in whole seconds, and these are younger than one when they are first looked for."""
     faults = Faults([Fault("refuse", operation="session-stop", status=403, count=3)])
     report = outcome_of(plan(duration=0.3, lifetime=0.0, arrivals="constant"), faults=faults)
     assert (report.launched, report.stopped, report.parts[0].swept) == (3, 0, 3)
 
 
 def test_what_reads_show_late_is_found_too():
-    """All answers are lost, nothing can be described, and a list is three seconds behind."""
+    """All answers are lost, nothing can be described, and a list is seven seconds behind."""
     faults = Faults(
         [
             Fault("cut_after_commit", operation="session-run"),
             Fault("refuse", operation="describe-session", status=403),
         ]
     )
-    world = {"quirks": Quirks(read_lag=3.0)}
+    world = {"quirks": Quirks(read_lag=7.0)}
     report = outcome_of(plan(duration=0.5, arrivals="constant"), faults=faults, world=world)
     assert (report.launched, report.parts[0].unknown, report.parts[0].swept) == (0, 5, 5)
     assert report.is_clean
