@@ -170,7 +170,7 @@ def test_a_stop_that_fails_is_made_up_for_by_the_last_look():
 
 
 def test_the_last_look_is_at_the_youngest_sessions_too():
-    """The API tells its time in whole seconds, and these are younger than one when they are first looked for."""
+    """The API tells its time in whole seconds, and these are younger than one at the first look."""
     faults = Faults([Fault("refuse", operation="session-stop", status=403, count=3)])
     report = outcome_of(plan(duration=0.3, lifetime=0.0, arrivals="constant"), faults=faults)
     assert (report.launched, report.stopped, report.parts[0].swept) == (3, 0, 3)
