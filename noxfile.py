@@ -22,14 +22,14 @@ def _runs(version: str) -> bool:
 PYTHONS = [version for version in ("3.11", "3.12", "3.13") if _runs(version)]
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "cli,speed,loadtest") -> None:
+def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> None:
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session(python=PYTHONS or None)
 def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
-    _install(session, "test")
+    _install(session, "test", extras="cli,speed,loadtest")
     # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
     flags = ["-X", "dev"] if session.python in (None, *PYTHONS[:1]) else []
     session.run("python", *flags, "-m", "pytest", *session.posargs)

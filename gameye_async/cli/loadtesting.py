@@ -43,7 +43,21 @@ async def _report(plan: Plan, gameye: AsyncGameye, *, as_json: bool) -> LoadRepo
 
 
 def tell(report: LoadReport, files: list[Path], *, as_json: bool) -> int:
-    """Print a report, write it, and return the exit code that it deserves."""
+    """Write a report, print it, and return the exit code that it deserves."""
+    try:
+        for file in files:
+            report.write(file)
+    finally:
+        # Whatever became of the files, the numbers are not lost.
+        _print(report, as_json=as_json)
+    if any(part.ending == "interrupted" for part in report.parts):
+        return Exit.INTERRUPTED
+    if not report.is_clean:
+        return Exit.UNKNOWN
+    return Exit.FAILED if report.failed else Exit.OK
+
+
+def _print(report: LoadReport, *, as_json: bool) -> None:
     if as_json:
         print(to_json(report))  # noqa: T201  -- it is the output
     else:
@@ -55,13 +69,6 @@ def tell(report: LoadReport, files: list[Path], *, as_json: bool) -> int:
                 f"{left} left running: look for them with "
                 f"gameye-async list --label loadtest={part.run} --label shard={part.shard}"
             )
-    for file in files:
-        report.write(file)
-    if any(part.ending == "interrupted" for part in report.parts):
-        return Exit.INTERRUPTED
-    if not report.is_clean:
-        return Exit.UNKNOWN
-    return Exit.FAILED if report.failed else Exit.OK
 
 
 def report_files(target: Path | None, name: str) -> list[Path]:

@@ -149,9 +149,6 @@ class LoadTest:
         recorder.lag.add(self._now() - arrival.at)
         try:
             session = await self.client.launch(self.plan.request(arrival.place), deadline=self.plan.deadline)
-        except asyncio.CancelledError:
-            recorder.abandon()
-            raise
         except Exception as error:  # noqa: BLE001  -- whatever it is, this launch failed and others go on
             recorder.fail(arrival, error, self._now())
         else:
@@ -196,7 +193,7 @@ class LoadTest:
         """
         _, options = _settings(self.client)
         await self._let_requests_end(options.timeouts.attempt)
-        is_uncertain = bool(self._recorder.unknown or self._recorder.abandoned)
+        is_uncertain = bool(self._recorder.unknown or self._recorder.in_flight)
         swept = 0
         for _ in range(_LOOKS):
             try:
@@ -216,7 +213,7 @@ class LoadTest:
     async def _let_requests_end(self, limit: float) -> None:
         """Wait until no launch is on its way that nobody waits for any more."""
         until = self._now() + limit
-        while self._recorder.abandoned and self.client.stats.in_flight and self._now() < until:  # noqa: ASYNC110  -- statistics tell nobody when they change
+        while self._recorder.in_flight and self.client.stats.in_flight and self._now() < until:  # noqa: ASYNC110  -- statistics tell nobody when they change
             await asyncio.sleep(_LOOK_AGAIN)
 
     def _report(self, part: Part, session_seconds: float) -> LoadReport:
@@ -229,7 +226,7 @@ class LoadTest:
             due=recorder.due,
             launched=recorder.launched,
             adopted=recorder.adopted,
-            abandoned=recorder.abandoned,
+            abandoned=recorder.in_flight,
             throttled=recorder.throttled,
             latency=recorder.latency,
             service=recorder.service,

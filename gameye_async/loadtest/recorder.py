@@ -93,10 +93,8 @@ class Recorder:
     plan: Plan
     interval: float = field(init=False)
     due: int = field(default=0, init=False)
-    in_flight: int = field(default=0, init=False)
     launched: int = field(default=0, init=False)
     adopted: int = field(default=0, init=False)
-    abandoned: int = field(default=0, init=False)
     throttled: int = field(default=0, init=False)
     unknown: int = field(default=0, init=False)
     stopped: int = field(default=0, init=False)
@@ -116,15 +114,24 @@ class Recorder:
         for locations in self.plan.location:
             self._places[locations[0]] = _Spell()
 
+    @property
+    def failed(self) -> int:
+        """Launches that got no session."""
+        return self.errors.total()
+
+    @property
+    def in_flight(self) -> int:
+        """Launches without a session or an error yet; at the end, those that were taken back."""
+        return self.due - self.launched - self.failed
+
     def arrive(self, arrival: Arrival) -> None:
         """A launch is due, and begins as soon as the event loop comes to it."""
         self.due += 1
-        self.in_flight += 1
         self._spell(arrival.at).due += 1
 
     def launch(self, arrival: Arrival, session: Session, now: float) -> None:
         """A launch has got its session."""
-        self._end(session.attempts, now)
+        self._count_throttled(session.attempts, now)
         self.launched += 1
         self.adopted += session.created_by == "adopted"
         latency = now - arrival.at
@@ -141,17 +148,12 @@ class Recorder:
 
     def fail(self, arrival: Arrival, error: Exception, now: float) -> None:
         """A launch has failed."""
-        self._end(error.attempts if isinstance(error, GameyeError) else (), now)
+        self._count_throttled(error.attempts if isinstance(error, GameyeError) else (), now)
         self.unknown += isinstance(error, LaunchOutcomeUnknownError)
         location = self.plan.location[arrival.place][0]
         self.errors[type(error).__name__, location] += 1
         self._spell(now).failed += 1
         self._places[location].failed += 1
-
-    def abandon(self) -> None:
-        """A launch was taken back."""
-        self.in_flight -= 1
-        self.abandoned += 1
 
     def stop(self, session_id: str, now: float, *, confirmed: bool) -> None:
         """A session was stopped, or nobody knows."""
@@ -221,7 +223,7 @@ class Recorder:
             due=self.due,
             in_flight=self.in_flight,
             launched=self.launched,
-            failed=self.errors.total(),
+            failed=self.failed,
             throttled=self.throttled,
             living=len(self.living),
             p50=p50,
@@ -231,8 +233,7 @@ class Recorder:
             places={location: _place_progress(spell) for location, spell in sorted(self._places.items())},
         )
 
-    def _end(self, attempts: tuple[Attempt, ...], now: float) -> None:
-        self.in_flight -= 1
+    def _count_throttled(self, attempts: tuple[Attempt, ...], now: float) -> None:
         for attempt in attempts:
             if attempt.status in _THROTTLED and attempt.location is not None:
                 self.throttled += 1

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -235,14 +236,27 @@ async def test_without_a_token_it_says_where_to_get_one():
     assert result.errors.startswith("error: no API token: set GAMEYE_API_TOKEN")
 
 
-async def test_a_closed_pipe_ends_it_like_an_interruption(emulator):
+async def test_a_closed_pipe_ends_it_like_an_interruption_and_the_report_is_written(emulator, tmp_path):
     reader, writer = os.pipe()
-    async with running(*SHORT, "--json", env=account(emulator), stdout=writer) as process:
+    command = (*SHORT, "--json", "--report", tmp_path / "night.json")
+    async with running(*command, env=account(emulator), stdout=writer) as process:
         os.close(writer)
         os.close(reader)
         result = await ended(process)
     assert (result.code, result.errors) == (130, "")
+    assert read(tmp_path / "night.json").is_clean
     assert left(emulator) == []
+
+
+async def test_the_numbers_are_told_when_the_report_cannot_be_written(emulator, tmp_path):
+    result = await run(
+        *(*SHORT, "--report", tmp_path / "a.json"),
+        env=account(emulator),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+    )
+    assert result.code == 1
+    assert "waited p50" in result.output
+    assert result.errors.endswith("File too large\n")
 
 
 @pytest.mark.parametrize("package", ["hdrh", "matplotlib"])

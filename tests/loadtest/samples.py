@@ -72,7 +72,7 @@ def sample(*, offset: float = 0.0, locations: tuple[str, ...] = LOCATIONS, **opt
             due=recorder.due,
             launched=recorder.launched,
             adopted=recorder.adopted,
-            abandoned=recorder.abandoned,
+            abandoned=recorder.in_flight,
             throttled=recorder.throttled,
             latency=recorder.latency,
             service=recorder.service,
