@@ -29,7 +29,7 @@ def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> N
 @nox.session(python=PYTHONS or None)
 def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
-    _install(session, "test", extras="cli,otel,speed")
+    _install(session, "test", extras="cli,loadtest,otel,speed")
     # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
     flags = ["-X", "dev"] if session.python in (None, *PYTHONS[:1]) else []
     session.run("python", *flags, "-m", "pytest", *session.posargs)
@@ -86,7 +86,7 @@ PEERS = {
     "httpx": ["httpx"],
     "openapi-generator": ["openapi-generator-cli", "aiohttp", "aiohttp-retry", "pydantic", "python-dateutil"],
 }
-BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling")
+BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling", "loadtest")
 
 
 @nox.session

@@ -13,7 +13,7 @@ from benchmarks.harness import RESULTS, Measure, print_table, shown
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- figures: begin -->\n).*?(?=<!-- figures: end -->)", re.DOTALL)
-BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling")
+BENCHMARKS = ("peers", "bulk", "stalls", "start", "scaling", "loadtest")
 
 Results = dict[str, Any]
 

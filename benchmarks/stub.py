@@ -26,10 +26,12 @@ def response(status: bytes, body: bytes) -> bytes:
 
 
 LAUNCHED = response(b"201 Created", ANSWER)
+STOPPED = b"HTTP/1.1 204 No Content\r\n\r\n"
+NONE_LEFT = response(b"200 OK", b'{"sessions":[]}')
 
 
 class Server:
-    """Answers each POST, and each GET with the number of connections that were made before."""
+    """Answers launches, stops and lists, and any other GET with the number of connections made before."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
@@ -59,6 +61,10 @@ class Connection(asyncio.Protocol):
         self.received += data
         while b"\r\n\r\n" in self.received:
             head, _, rest = self.received.partition(b"\r\n\r\n")
+            if head.startswith((b"DELETE", b"GET /session")):
+                self.received = rest
+                self.transport.write(STOPPED if head.startswith(b"DELETE") else NONE_LEFT)
+                continue
             if head.startswith(b"GET"):
                 self.received = rest
                 self.transport.write(response(b"200 OK", b"%d" % self.server.connections))

@@ -19,6 +19,7 @@ FLOORS = (
     {
         "_fields",
         "_lines",
+        "_markup",
         "_segment",
         "_version",
         "errors",
@@ -61,7 +62,8 @@ FLOORS = (
     {"_after_launch"},
     {"client"},
     {"__init__"},
-    {"__main__", "cli", "emulator", "testing"},
+    {"emulator", "loadtest", "testing"},
+    {"__main__", "cli"},
 )
 
 

@@ -13,6 +13,7 @@ from gameye_async.cli.emulator import emulator
 from gameye_async.cli.exits import Exit, complain, discard_output
 from gameye_async.cli.files import artifact, collect
 from gameye_async.cli.launch import launch
+from gameye_async.cli.loadtest import loadtest
 from gameye_async.cli.logs import logs
 from gameye_async.cli.places import health, locations, regions, tag
 from gameye_async.cli.players import join, leave, seat
@@ -52,6 +53,7 @@ def build_app() -> App:
         *(demo, emulator),
     ):
         app.command(command)
+    app.command(loadtest)
     cast("Any", app).register_install_completion_command(
         help="Complete commands and options in this shell from now on."
     )

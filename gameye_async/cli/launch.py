@@ -31,6 +31,7 @@ def launch(
     deadline: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     output: Path | None = None,
     resume: Flag = False,
+    keep_going: Flag = False,
     dry_run: Flag = False,
     show_env: Flag = False,
     as_json: AsJson = False,
@@ -61,22 +62,26 @@ def launch(
         output: New file for the results of --from, one a line as they come. A line without an id gets one
             that is made of its content, so that the same line is the same session.
         resume: Launch only what --output does not hold yet, and add to it.
+        keep_going: Launch the good lines of --from although others are bad; these are told, and the exit code
+            is at least 1. Without it, one bad line launches nothing.
         dry_run: Print the requests as lines of JSON, for the first of their locations, and send nothing.
         show_env: Print the values of env as well with --dry-run.
         as_json: Print each result as a line of JSON as it comes, instead of a table.
     """
     if not dry_run:
         find_token()
-    if source is None and (output or resume):
-        raise ConfigurationError("--output and --resume go with --from FILE")
+    if source is None and (output or resume or keep_going):
+        raise ConfigurationError("--output, --resume and --keep-going go with --from FILE")
     if resume and output is None:
         raise ConfigurationError("--resume goes on with the results in --output FILE; name it")
+    bad_lines: list[str] = []
     if source is not None:
         if any((image, location, arg, env, label, version, ttl, session_id)):
             raise ConfigurationError(
                 "--from brings whole launch requests; leave out the options of a single one"
             )
-        requests = read_requests(source, derive_ids=output is not None)
+        report = bad_lines.append if keep_going else None
+        requests = read_requests(source, derive_ids=output is not None, report=report)
     elif image and location:
         request = LaunchRequest(
             image,
@@ -91,16 +96,23 @@ def launch(
         requests = [request]
     else:
         raise ConfigurationError("say what to launch: --image and --location, or --from FILE")
+    for line in bad_lines:
+        complain(f"left out: {line}")
+    at_best = Exit.FAILED if bad_lines else Exit.OK
     if dry_run:
         show_bodies(requests, show_env=show_env)
-        return Exit.OK
+        return at_best
     with nullcontext() if output is None else Results.open(output, resume=resume) as results:
-        if results is not None:
-            requests = _missing(requests, results)
-            if not requests:
-                return Exit.OK
         launching = Launching(concurrency, deadline, results, as_json)
-        return run_to_end(launching.run(requests))
+        return _launch(requests, launching) or at_best
+
+
+def _launch(requests: list[LaunchRequest], launching: Launching) -> int:
+    if launching.results is not None:
+        requests = _missing(requests, launching.results)
+        if not requests:
+            return Exit.OK
+    return run_to_end(launching.run(requests))
 
 
 def _missing(requests: list[LaunchRequest], results: Results) -> list[LaunchRequest]:

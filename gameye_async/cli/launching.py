@@ -65,7 +65,8 @@ class Launching:
                             # A session whose result was lost with an earlier run is that of its line.
                             idempotent=self.results is not None,
                         )
-                except asyncio.CancelledError:
+                except (asyncio.CancelledError, OSError):
+                    # The disk may be full, too, so that results have nowhere to go.
                     is_taken_back = await self._interrupted(gameye)
                     raise
                 if not self.as_json:

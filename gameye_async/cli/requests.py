@@ -4,7 +4,7 @@ import json
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,15 +17,19 @@ _FAULTS_SHOWN = 10
 _NAMESPACE = uuid.UUID("6a1c9c1e-7b0d-5f4e-9a52-3d8f0c6b2e71")
 
 
-def read_requests(source: str, *, derive_ids: bool = False) -> list[LaunchRequest]:
+def read_requests(
+    source: str, *, derive_ids: bool = False, report: Callable[[str], object] | None = None
+) -> list[LaunchRequest]:
     """The launch requests of a file, or of standard input for `-`; blank lines are skipped.
 
     Args:
         source: Name of the file.
         derive_ids: Make the id of a line that has none of its content, so that it is the same every time.
+        report: Called with what is wrong with each bad line, which is then left out.
 
     Raises:
-        ConfigurationError: The file cannot be read, or lines are wrong; the text says which and why.
+        ConfigurationError: The file cannot be read, or lines are wrong; the text says which and why. With
+            `report`, only when no line is good.
     """
     name = "<stdin>" if source == STDIN else source
     try:
@@ -46,8 +50,11 @@ def read_requests(source: str, *, derive_ids: bool = False) -> list[LaunchReques
             faults.append(f"{name}:{number}: {error}")
         else:
             requests.append(request)
-    if faults:
+    if faults and (report is None or not requests):
         raise ConfigurationError("\n".join(_clipped(faults)))
+    if report is not None:
+        for fault in faults:
+            report(fault)
     return requests
 
 

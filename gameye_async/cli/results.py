@@ -69,8 +69,11 @@ class Results:
         Raises:
             OSError: It cannot be written.
         """
+        left = f"{json_line(outcome)}\n".encode()
         try:
-            os.write(self._file, f"{json_line(outcome)}\n".encode())
+            # A disk that is nearly full takes the beginning of a line, and only then complains.
+            while left:
+                left = left[os.write(self._file, left) :]
         except OSError:
             complain_of_session(outcome.request.id, "its result could not be written")
             raise

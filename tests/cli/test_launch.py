@@ -139,6 +139,51 @@ async def test_an_unknown_field_launches_nothing(emulator, tmp_path):
     assert not emulator.requests
 
 
+async def test_the_good_lines_of_a_bad_file_are_launched_when_asked_for(emulator, tmp_path):
+    lines = [*LINES[:16], LINES[16][:-1], LINES[17], '{"image": "my-game"}', LINES[0], LINES[18]]
+    path = file_of(tmp_path, *lines)
+    result = await run("launch", "--from", path, "--keep-going", env=account(emulator))
+    told = result.errors.splitlines()
+    assert result.code == 1
+    assert told[0].startswith(f"left out: {path}:17: not JSON: ")
+    assert told[1].startswith(f"left out: {path}:19: ")
+    assert "location" in told[1]
+    assert told[2] == f"left out: {path}:20: id {IDS[0]!r} is that of line 1 already"
+    assert len(told) == 3
+    assert sorted(live_ids(emulator)) == sorted([*IDS[:16], *IDS[17:19]])
+
+
+async def test_a_good_file_is_no_failure_when_it_is_to_keep_going(emulator, tmp_path):
+    path = file_of(tmp_path, *LINES[:2])
+    result = await run("launch", "--from", path, "--keep-going", env=account(emulator))
+    assert (result.code, result.errors) == (0, "")
+
+
+async def test_a_file_without_a_good_line_is_bad_input(emulator, tmp_path):
+    path = file_of(tmp_path, "{}", LINES[1][:-1])
+    result = await run("launch", "--from", path, "--keep-going", env=account(emulator))
+    assert (result.code, result.output) == (2, "")
+    assert result.errors.count(f"{path}:") == 2
+    assert not emulator.requests
+
+
+async def test_an_unknown_outcome_weighs_more_than_a_bad_line(emulator, tmp_path):
+    emulator.faults.add(
+        Fault("cut_after_commit", operation="session-run", count=1),
+        Fault("refuse", operation="describe-session", status=403, count=1),
+    )
+    path = file_of(tmp_path, LINES[0], "{}")
+    result = await run("launch", "--from", path, "--keep-going", env=account(emulator))
+    assert result.code == 3
+
+
+async def test_a_dry_run_can_keep_going_too(tmp_path):
+    path = file_of(tmp_path, LINES[0], "{}")
+    result = await run("launch", "--from", path, "--keep-going", "--dry-run")
+    assert (result.code, len(result.output.splitlines())) == (1, 1)
+    assert result.errors.startswith(f"left out: {path}:2: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 
 import pytest
@@ -162,7 +163,8 @@ async def test_equal_lines_are_different_sessions(emulator, matches, results):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((*ONE, "--output", "results.jsonl"), "--output and --resume go with --from FILE"),
+        ((*ONE, "--output", "results.jsonl"), "--output, --resume and --keep-going go with --from FILE"),
+        ((*ONE, "--keep-going"), "--output, --resume and --keep-going go with --from FILE"),
         (("launch", "--from", "-", "--resume"), "--resume goes on with the results in --output FILE"),
         (("launch", "--from", os.devnull, "--output", "absent/r.jsonl"), "cannot write absent/r.jsonl: "),
     ],
@@ -189,3 +191,55 @@ async def test_a_file_that_holds_something_else_is_left_alone(emulator, matches)
     assert (result.code, result.errors) == (2, f"error: {matches}:1: not the result of a launch\n")
     assert matches.read_bytes() == content
     assert not emulator.requests
+
+
+async def test_a_mended_line_is_launched_by_the_next_run(emulator, matches, results):
+    """Ids made of content do not depend on the bad lines in between."""
+    whole = matches.read_text()
+    matches.write_text(whole.replace(NAMELESS[7], NAMELESS[7][:-1]))
+    result = await run(*launch(matches, results, "--keep-going"), env=account(emulator))
+    assert result.code == 1
+    assert result.errors.startswith(f"left out: {matches}:8: not JSON: ")
+    assert len(entries(results)) == len(emulator.world.live) == 19
+    matches.write_text(whole)
+    result = await run(*launch(matches, results, "--keep-going", "--resume"), env=account(emulator))
+    assert (result.code, result.errors) == (0, f"19 of 20 are in {results} already\n")
+    assert len(entries(results)) == len(emulator.world.live) == 20
+
+
+async def test_a_bad_line_is_told_also_when_all_others_are_launched_already(emulator, matches, results):
+    matches.write_text(f"{NAMELESS[0]}\n{{}}\n")
+    command = launch(matches, results, "--keep-going")
+    await run(*command, env=account(emulator))
+    result = await run(*command, "--resume", env=account(emulator))
+    assert result.code == 1
+    assert result.errors.splitlines()[0].startswith(f"left out: {matches}:2: ")
+    assert len(emulator.world.live) == 1
+
+
+async def test_a_full_disk_ends_the_run_and_loses_no_session(matches, results):
+    """What is not in the file is named, and a later run takes it over."""
+    results.write_text('{"id": "earlier", "ok": true}\n' * 30)
+    gate = Gate(free=5)
+    command = launch(matches, results, "--resume", "--concurrency", "10")
+    room = results.stat().st_size + 700
+    async with Emulator(start_container=gate) as emulator:
+        async with running(
+            *command,
+            env=account(emulator),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        ) as process:
+            first = (await process.stderr.readline()).decode()
+            gate.opened.set()
+            result = await ended(process)
+        assert result.code == 1
+        assert first.endswith("may be running: its result could not be written\n")
+        assert result.errors.endswith("File too large\n")
+        named = {line.split()[1] for line in (first + result.errors).splitlines() if "may be running" in line}
+        whole = results.read_bytes().rpartition(b"\n")[0].splitlines()
+        written = {json.loads(line)["id"] for line in whole}
+        assert {session.id for session in emulator.world.live} <= written | named
+        again = await run(*command, env=account(emulator))
+        assert again.code == 0
+        assert len(emulator.world.live) == 20
+        assert {session.id for session in emulator.world.live} <= {entry["id"] for entry in entries(results)}

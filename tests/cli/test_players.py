@@ -79,3 +79,20 @@ async def test_a_refused_seat_is_told(match):
     result = await run("seat", "grace", *SEAT, env=account(match))
     assert (result.code, result.output) == (1, "")
     assert result.errors.startswith("error: 403 FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    ("command", "operation"),
+    [
+        (("join", "match-1", "grace"), "join-session"),
+        (("leave", "match-1", "ada"), "leave-session"),
+        (("seat", "grace", *SEAT), "join-session"),
+    ],
+    ids=["join", "leave", "seat"],
+)
+async def test_without_an_answer_nobody_knows_who_is_in_it(match, command, operation):
+    """The platform has done it each time, and no answer came."""
+    match.faults.add(Fault("cut_after_commit", operation=operation))
+    result = await run(*command, env=account(match))
+    assert (result.code, result.output) == (3, "")
+    assert result.errors.startswith("error: ")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from gameye_async._markup import Markup, joined, markup
 from gameye_async.emulator.faults import EVERY_KIND
-from gameye_async.emulator.page.markup import Markup, joined, markup
 from gameye_async.emulator.routes import SCOPES
 
 _HIGH: Final = 80
