@@ -77,7 +77,7 @@ def test_a_launch_cancelled_at_any_turn_leaves_nothing_behind(plot):
     def is_cancelled(turn: int) -> bool:
         return run(partial(is_cancelled_in_time, PLOTS[plot], turn), max_time=3_600.0)
 
-    assert next(turn for turn in count() if not is_cancelled(turn)) > 8
+    assert next(turn for turn in count() if not is_cancelled(turn)) > 5
 
 
 async def is_cancelled_in_time(plot: Plot, turn: int) -> bool:
@@ -109,7 +109,7 @@ def test_a_client_closed_at_any_turn_leaves_nothing_unreported(plot, at_once):
     def is_closed(turn: int) -> bool:
         return run(partial(is_closed_in_time, PLOTS[plot], turn, cancel=at_once), max_time=3_600.0)
 
-    assert next(turn for turn in count() if not is_closed(turn)) > 8
+    assert next(turn for turn in count() if not is_closed(turn)) > 5
 
 
 async def is_closed_in_time(plot: Plot, turn: int, *, cancel: bool) -> bool:
