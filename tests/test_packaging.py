@@ -51,7 +51,7 @@ FLOORS = (
     {"_after_launch"},
     {"client"},
     {"__init__"},
-    {"__main__", "cli", "emulator", "testing"},
+    {"__main__", "cli", "emulator", "shared_rate", "testing", "worker"},
 )
 
 
