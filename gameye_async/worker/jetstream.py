@@ -210,7 +210,7 @@ async def connect(url: str, streams: Streams, consumer: Consumer) -> AsyncGenera
             logger.warning("lost NATS at %s, and try to get it back", where)
 
     async def back() -> None:
-        logger.warning("NATS at %s is back", where)
+        logger.info("NATS at %s is back", where)
 
     async def failed(error: Exception) -> None:
         logger.debug("NATS at %s: %s", where, error)

@@ -107,6 +107,7 @@ class Worker:
             ConfigurationError: Its URL is none, or it has no JetStream.
         """
         async with connect(self.nats, self._streams, self._consumer) as connection:
+            logger.info("taking jobs of stream %s, %d at once", self.stream, self.concurrency)
             heart = asyncio.create_task(self._beat(connection))
             try:
                 await self._take_jobs(connection)
