@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from attrs import define, field
+from nats.aio.msg import Msg
 
 from gameye_async import ClientClosedError, LaunchRequest, NoAnswerError
 from gameye_async.worker.jetstream import NATS_ERRORS, Connection, Consumer, Streams, connect
@@ -40,6 +42,8 @@ class LaunchQueue:
     _streams: Streams = field(init=False, repr=False)
     _consumer: Consumer = field(init=False, repr=False)
     _connection: Connection | None = field(default=None, init=False, repr=False)
+    _fetched: deque[Msg] = field(factory=deque[Msg], init=False, repr=False)
+    _read: Msg | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(factory=AsyncExitStack, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -108,17 +112,22 @@ class LaunchQueue:
         Raises:
             NotSentError: NATS has closed the connection for good.
         """
+        while True:
+            yield await self._next()
+
+    async def _next(self) -> MatchOutcome:
         connection = self._open()
         while True:
-            for message in await connection.pull(_FETCHED):
-                try:
-                    outcome = MatchOutcome.from_json(message.data)
-                except ValueError as error:
-                    logger.warning("skipping a message on %s: %s", message.subject, error)
-                else:
-                    yield outcome
-                if not connection.client.is_closed:
-                    await message.ack()
+            if self._read is not None:
+                await self._read.ack()
+                self._read = None
+            while not self._fetched:
+                self._fetched.extend(await connection.pull(_FETCHED))
+            self._read = self._fetched.popleft()
+            try:
+                return MatchOutcome.from_json(self._read.data)
+            except ValueError as error:
+                logger.warning("skipping a message on %s: %s", self._read.subject, error)
 
     def _open(self) -> Connection:
         if self._connection is None:
