@@ -15,9 +15,9 @@ from gameye_async.errors import ConfigurationError
 try:
     from coredis import ConnectionPool
     from limits.aio.storage import RedisStorage
-except ModuleNotFoundError as error:
+except ModuleNotFoundError:
     raise ModuleNotFoundError(
-        'a shared launch rate needs an extra: pip install "gameye-async[worker]"', name=error.name
+        'a shared launch rate needs an extra: pip install "gameye-async[worker]"', name="limits"
     ) from None
 
 logger = logging.getLogger(__name__)

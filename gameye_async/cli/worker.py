@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -122,11 +123,11 @@ def _stop_at_signals(worker: "Worker") -> None:
 
 
 @contextlib.contextmanager
-def _extra() -> Any:
+def _extra() -> Generator[None]:
     """A missing extra is a sentence and not a traceback."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in {"nats", "limits", "coredis"}:
+        if error.name not in {"nats", "limits"}:
             raise
         raise ConfigurationError(str(error)) from None

@@ -186,7 +186,7 @@ class Connection:
 
     async def _recover(self, error: Exception) -> None:
         """The server has just started and is not ready yet, or it has lost its storage."""
-        if not self._failing:
+        if not self._failing and not self.client.is_closed:
             logger.warning("cannot read stream %s, and try again: %s", self.consumer.stream, error)
         self._failing = True
         await asyncio.sleep(_TRY_EVERY)

@@ -29,23 +29,27 @@ class Verdict(Enum):
     UNKNOWN = "it is left alone, so that its next delivery finds the session or launches it"
 
 
-def judge(result: Session | GameyeError, *, overdue: bool = False) -> Verdict:
+def judge(result: Session | GameyeError, *, is_overdue: bool = False) -> Verdict:
     """What is done with a job whose launch led to this.
 
     Args:
         result: The session, or the error of the launch.
-        overdue: Whether the job has waited too long to be put back once more.
+        is_overdue: Whether the job has waited too long to be put back once more.
     """
     match result:
         case Session():
             return Verdict.LAUNCHED
         case LaunchOutcomeUnknownError():
             return Verdict.UNKNOWN
-        case CapacityError() | RateLimitedError():
-            return Verdict.REFUSED if overdue else Verdict.LATER
-        # Nothing was sent, and that is nothing the job could be blamed for.
-        case NotSentError() | DeadlineExceededError() | ClientClosedError():
-            return Verdict.REFUSED if overdue else Verdict.LATER
+        case (
+            CapacityError()
+            | RateLimitedError()
+            | NotSentError()
+            | DeadlineExceededError()
+            | ClientClosedError()
+        ):
+            # Nothing was launched, and that was not the job's fault.
+            return Verdict.REFUSED if is_overdue else Verdict.LATER
         case GameyeError():
             return Verdict.REFUSED
         case _:

@@ -14,12 +14,7 @@ from gameye_async import (
     AsyncGameye,
     ConfigurationError,
     GameyeError,
-    LaunchOutcomeUnknownError,
-    LaunchRequest,
-    NotFoundError,
     Session,
-    SessionEndedError,
-    SessionIdConflictError,
 )
 from gameye_async.worker.jetstream import (
     ANSWER_WITHIN,
@@ -29,6 +24,7 @@ from gameye_async.worker.jetstream import (
     Streams,
     connect,
 )
+from gameye_async.worker.launching import launch, launched_before
 from gameye_async.worker.messages import MatchOutcome, job_request, read_job
 from gameye_async.worker.verdicts import Verdict, delay, judge
 
@@ -150,14 +146,18 @@ class Worker:
     async def _do(self, message: Msg, connection: Connection) -> None:
         match = ""
         result: Session | GameyeError
+        is_overdue = self._is_overdue(message)
         try:
             match, fields = read_job(message.data)
             request = job_request(match, fields, self.stream)
         except ConfigurationError as error:
             result = error if match else ConfigurationError(f"{_name(message)}: {error}")
         else:
-            result = await self._launch(request, is_first=message.metadata.num_delivered == 1)
-        verdict = judge(result, overdue=self._is_overdue(message))
+            result = await launch(self.gameye, request, self.deadline)
+            if isinstance(result, GameyeError) and judge(result, is_overdue=is_overdue) is Verdict.REFUSED:
+                is_first = message.metadata.num_delivered == 1
+                result = await launched_before(self.gameye, request, result, is_first=is_first)
+        verdict = judge(result, is_overdue=is_overdue)
         try:
             await self._settle(message, verdict, match, result, connection)
         except NATS_ERRORS as error:
@@ -165,47 +165,6 @@ class Worker:
             logger.warning("match %s: %s, and NATS could not be told: %s", match, verdict.name, error)
         else:
             self.verdicts[verdict] += 1
-
-    async def _launch(self, request: LaunchRequest, *, is_first: bool) -> Session | GameyeError:
-        try:
-            return await self.gameye.launch(request, deadline=self.deadline, idempotent=True)
-        except (SessionIdConflictError, SessionEndedError) as error:
-            return error
-        except GameyeError as error:
-            if judge(error, overdue=True) is Verdict.REFUSED:
-                return await self._look_for(request, error, is_first=is_first)
-            return error
-
-    async def _look_for(
-        self, request: LaunchRequest, refusal: GameyeError, *, is_first: bool
-    ) -> Session | GameyeError:
-        """What is there after a refusal, which says nothing about what an earlier delivery launched."""
-        try:
-            found = await self.gameye.describe(request.id)
-        except NotFoundError:
-            return refusal
-        except GameyeError as error:
-            if is_first:
-                return refusal
-            return LaunchOutcomeUnknownError(
-                f"whether an earlier delivery launched {request.id} is unknown: {error}",
-                session_id=request.id,
-            )
-        if found.image != request.image or found.location not in request.location:
-            return refusal
-        if found.status is not None and found.status.is_over:
-            return SessionEndedError(
-                f"session {request.id} was launched and is already {found.status}.", session_id=request.id
-            )
-        return Session(
-            id=request.id,
-            host=found.host,
-            ports=found.ports,
-            location=found.location,
-            image=request.image,
-            version=request.version,
-            created_by="adopted",
-        )
 
     def _is_overdue(self, message: Msg) -> bool:
         age = (datetime.now(UTC) - message.metadata.timestamp).total_seconds()
@@ -219,16 +178,16 @@ class Worker:
         result: Session | GameyeError,
         connection: Connection,
     ) -> None:
-        match verdict, result:
-            case Verdict.LAUNCHED, _:
+        match result:
+            case Session():
                 await self._publish(self._streams.results, message, match, result, connection)
                 await message.ack_sync(ANSWER_WITHIN)
-            case Verdict.REFUSED, _:
+            case _ if verdict is Verdict.REFUSED:
                 logger.warning("match %s is a dead letter: %s", match, result)
                 await self._publish(self._streams.dead_letters, message, match, result, connection)
                 await message.term()
-            case Verdict.LATER, GameyeError() as error:
-                await message.nak(delay(error, self.rng))
+            case _ if verdict is Verdict.LATER:
+                await message.nak(delay(result, self.rng))
             case _:
                 logger.warning("match %s is left to its next delivery: %s", match, result)
 
