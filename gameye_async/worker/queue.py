@@ -1,6 +1,7 @@
 """The matchmaker's side of a pool: submit jobs, read outcomes."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections import deque
@@ -119,7 +120,8 @@ class LaunchQueue:
         connection = self._open()
         while True:
             if self._read is not None:
-                await self._read.ack()
+                with contextlib.suppress(*NATS_ERRORS):  # then it comes again
+                    await self._read.ack()
                 self._read = None
             while not self._fetched:
                 self._fetched.extend(await connection.pull(_FETCHED))

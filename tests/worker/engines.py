@@ -38,7 +38,8 @@ class Engine:
             start_new_session=True,
         )
         self._reader = asyncio.create_task(self._read(self._process))
-        await self.says(self.ready)
+        if self.ready:
+            await self.says(self.ready)
 
     async def says(self, text: str) -> None:
         """Wait until it has said something since it was started."""
@@ -48,6 +49,14 @@ class Engine:
                 assert not self._reader.done(), f"never said {text!r}: {''.join(self.said)}"
                 self._more.clear()
                 await self._more.wait()
+
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(TIME_LIMIT):
+            await self._reader
+            return await self._process.wait()
 
     async def kill(self) -> None:
         """End it with no time to put anything in order."""
