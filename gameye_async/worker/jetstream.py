@@ -173,7 +173,8 @@ class Connection:
         try:
             # A request for many waits for all of them, so it is made only when they are there.
             messages = await self._subscription.fetch(1, timeout=_LISTEN)
-            if more := min(most - 1, messages[0].metadata.num_pending):
+            # With several workers, NATS 2.9 now and then counts fewer than none.
+            if (more := min(most - 1, messages[0].metadata.num_pending)) > 0:
                 with contextlib.suppress(TimeoutError, *NATS_ERRORS):
                     messages += await self._subscription.fetch(more, timeout=_TOP_UP)
         except TimeoutError:

@@ -23,6 +23,7 @@ class Engine:
     url: str
     ready: str
     env: Mapping[str, str] | None = None
+    killed: bool = field(default=False, init=False)
     said: list[str] = field(factory=list, init=False)
     _process: asyncio.subprocess.Process | None = field(default=None, init=False)
     _reader: asyncio.Task[None] | None = field(default=None, init=False)
@@ -30,6 +31,7 @@ class Engine:
 
     async def start(self) -> None:
         self.said.clear()
+        self.killed = False
         self._process = await asyncio.create_subprocess_exec(
             *self.command,
             env=self.env,
@@ -60,6 +62,7 @@ class Engine:
 
     async def kill(self) -> None:
         """End it with no time to put anything in order."""
+        self.killed = True
         await self.end(signal.SIGKILL)
 
     async def end(self, how: signal.Signals) -> int:

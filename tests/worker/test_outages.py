@@ -1,6 +1,7 @@
 """What is left when something is killed in the middle of two thousand jobs; the platform's history judges."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -66,6 +67,9 @@ async def busy_pool(nats: Engine, folder: Path, *options: str) -> AsyncIterator[
             await all_of_them.read_until(len(MATCHES))
         await pool.at_rest(queue)
         check(all_of_them)
+        for worker in workers:
+            if not worker.killed:
+                assert await worker.end(signal.SIGTERM) == 0, worker.said
 
 
 def check(pool: Pool) -> None:
