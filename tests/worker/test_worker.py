@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from gameye_async import AsyncGameye, ConfigurationError, LaunchRequest, NotSentError, RetryPolicy, Timeouts
 from gameye_async.emulator import Emulator, Fault
@@ -170,6 +171,26 @@ async def test_a_launch_without_an_answer_is_found_by_the_next_delivery(nats: En
     assert outcome.session.created_by == "adopted"
     assert worker.verdicts[Verdict.UNKNOWN] >= 1
     assert len(emulator.world.live) == 1
+
+
+async def test_a_lost_acknowledgement_makes_no_second_outcome(nats: Engine, emulator: Emulator, monkeypatch):
+    """The job is delivered again and finds its session; NATS has its outcome already."""
+    acknowledge, lost = Msg.ack_sync, iter([True])
+
+    async def ack_sync(message: Msg, timeout: float) -> Msg:  # noqa: ASYNC109  -- as nats-py has it
+        if next(lost, False):
+            raise TimeoutError
+        return await acknowledge(message, timeout)
+
+    monkeypatch.setattr(Msg, "ack_sync", ack_sync)
+    async with LaunchQueue(nats.url) as queue, working(nats, emulator) as worker:
+        await queue.submit("4711", REQUEST)
+        assert (await read(queue))[0].ok
+        await at_rest(queue)
+        outcomes = await queue._open().jetstream.stream_info("launches-outcomes")  # noqa: SLF001  -- NATS counts
+    assert worker.verdicts == {Verdict.LAUNCHED: 1}
+    assert len(emulator.requests) > 1
+    assert outcomes.state.messages == 1
 
 
 async def test_a_refusal_does_not_hide_the_session_of_an_earlier_delivery(nats: Engine, emulator: Emulator):
