@@ -264,13 +264,14 @@ async def test_a_worker_takes_no_more_jobs_than_it_has_places(nats: Engine):
 
 
 async def test_a_stopped_worker_ends_what_it_has_begun(nats: Engine):
+    """Also what takes longer than the last look for new jobs."""
     turnstile = Turnstile()
     async with Emulator(start_container=turnstile) as emulator, LaunchQueue(nats.url) as queue:
         async with working(nats, emulator) as worker:
             await queue.submit("4711", REQUEST)
             await turnstile.holds(1)
             worker.stop()
-            turnstile.opened.set()
+            asyncio.get_running_loop().call_later(2.0, turnstile.opened.set)
         assert (await read(queue))[0].ok
     assert worker.verdicts == {Verdict.LAUNCHED: 1}
 
