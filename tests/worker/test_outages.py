@@ -102,7 +102,7 @@ async def test_nats_is_killed(nats: Engine, tmp_path: Path):
 
 
 async def test_redis_is_killed(nats: Engine, redis: Engine, tmp_path: Path):
-    """Workers launch at their own share of the rate while it is away, and say so once."""
+    """Workers launch at their own share of the rate while it is away, and together again afterwards."""
     options = ("--rate=600", "--processes=3", f"--redis={redis.url}")
     async with busy_pool(nats, tmp_path, *options) as busy:
         await redis.kill()
@@ -111,8 +111,6 @@ async def test_redis_is_killed(nats: Engine, redis: Engine, tmp_path: Path):
         await redis.start()
         for worker in busy.workers:
             await worker.says("Redis is back")
-    for worker in busy.workers:
-        assert sum("Redis does not answer" in line for line in worker.said) == 1
 
 
 async def test_the_platform_is_killed(nats: Engine, tmp_path: Path):
