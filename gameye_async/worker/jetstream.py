@@ -132,7 +132,10 @@ class Connection:
 
     Attributes:
         client: nats-py's own.
+        streams: What the pool uses.
+        consumer: What is pulled from.
         jetstream: Its JetStream.
+        was_away: Whether the server was lost, and is to be looked at when it is back.
     """
 
     client: Client
@@ -140,7 +143,7 @@ class Connection:
     consumer: Consumer
     jetstream: JetStreamContext = field(init=False)
     _subscription: JetStreamContext.PullSubscription = field(init=False)
-    _failing: bool = field(default=False, init=False)
+    was_away: bool = field(default=False, init=False)
 
     async def open(self) -> None:
         """Make what is not there yet, and subscribe."""
@@ -171,6 +174,10 @@ class Connection:
             await asyncio.sleep(_TRY_EVERY)
             return []
         try:
+            if self.was_away:
+                # It may have lost its streams with its disk, and would not even say so.
+                await self._provide()
+                self.was_away = False
             # A request for many waits for all of them, so it is made only when they are there.
             messages = await self._subscription.fetch(1, timeout=_LISTEN)
             # With several workers, NATS 2.9 now and then counts fewer than none.
@@ -180,19 +187,11 @@ class Connection:
         except TimeoutError:
             return []
         except NATS_ERRORS as error:
-            await self._recover(error)
+            # A server that has just started may not be ready yet.
+            logger.debug("cannot read stream %s, and try again: %s", self.consumer.stream, error)
+            await asyncio.sleep(_TRY_EVERY)
             return []
-        self._failing = False
         return messages
-
-    async def _recover(self, error: Exception) -> None:
-        """The server has just started and is not ready yet, or it has lost its storage."""
-        if not self._failing and not self.client.is_closed:
-            logger.warning("cannot read stream %s, and try again: %s", self.consumer.stream, error)
-        self._failing = True
-        await asyncio.sleep(_TRY_EVERY)
-        with contextlib.suppress(*NATS_ERRORS):
-            await self._provide()
 
 
 @asynccontextmanager
@@ -207,6 +206,7 @@ async def connect(url: str, streams: Streams, consumer: Consumer) -> AsyncGenera
     where = ", ".join(_without_secrets(server) for server in servers)
 
     async def lost() -> None:
+        connection.was_away = True
         if not client.is_closed:
             logger.warning("lost NATS at %s, and try to get it back", where)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -302,6 +303,21 @@ async def test_the_last_worker_decides_how_many_jobs_there_may_be(nats: Engine, 
                 await read(queue)
         info = await queue._open().jetstream.consumer_info("launches", "workers")  # noqa: SLF001  -- NATS' own record
     assert info.config.max_ack_pending == 7
+
+
+async def test_streams_that_were_lost_are_made_again(nats: Engine, emulator: Emulator):
+    """NATS comes back with an empty disk; what was launched before is adopted when it is submitted again."""
+    async with LaunchQueue(nats.url) as queue, working(nats, emulator):
+        await queue.submit("4711", REQUEST)
+        await read(queue)
+        await nats.kill()
+        shutil.rmtree(nats.command[-1])
+        await nats.start()
+        await queue.submit("4711", REQUEST)
+        (outcome,) = await read(queue)
+    assert outcome.session is not None
+    assert outcome.session.created_by == "adopted"
+    assert len(emulator.world.live) == 1
 
 
 async def test_no_secret_is_in_an_outcome_or_the_log(nats: Engine, emulator: Emulator, caplog):
