@@ -29,7 +29,7 @@ def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> N
 @nox.session(python=PYTHONS or None)
 def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
-    _install(session, "test", extras="cli,loadtest,otel,speed")
+    _install(session, "test", extras="cli,loadtest,otel,speed,worker")
     # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
     flags = ["-X", "dev"] if session.python in (None, *PYTHONS[:1]) else []
     session.run("python", *flags, "-m", "pytest", *session.posargs)
@@ -60,7 +60,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The package under mypy strict and pyright strict, and the matchmaker that people copy under mypy."""
-    _install(session, "types", "test")
+    _install(session, "types", "test", extras="cli,speed,worker")
     session.run("mypy")
     session.run("mypy", "examples/matchmaker", "examples/players.py")
     session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")

@@ -12,7 +12,7 @@ from attrs import define, field
 from gameye_async._bulk import Bulk, Source
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
-from gameye_async._limiter import Lane, Pace
+from gameye_async._limiter import Lane, Pace, SharedPace
 from gameye_async._options import Setup
 from gameye_async._pacing import AdaptiveRate, LocationGates
 from gameye_async._policy import AuthLatch, RetryBudget
@@ -21,6 +21,7 @@ from gameye_async._supervisor import Supervisor
 from gameye_async._sweeper import Sweeper
 from gameye_async._transport import Transport
 from gameye_async.errors import ClientClosedError, ConfigurationError
+from gameye_async.settings import LaunchGate
 
 if TYPE_CHECKING:
     from gameye_async.telemetry.emitter import Emitter
@@ -46,6 +47,7 @@ class Core:
     supervisor: Supervisor
     launcher: Launcher
     _loop: asyncio.AbstractEventLoop
+    _gate: LaunchGate | None
     _pid: int = field(factory=os.getpid, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -71,8 +73,10 @@ class Core:
         )
         supervisor = Supervisor(caller, setup.on_orphan)
         gates = LocationGates(setup.pacing, setup.rng)
-        pace = Pace(AdaptiveRate(setup.pacing), loop.time)
-        return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop)
+        rate, shared = AdaptiveRate(setup.pacing), setup.pacing.shared
+        gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
+        pace = Pace(rate, loop.time) if gate is None else SharedPace(rate, loop.time, gate)
+        return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop, gate)
 
     @property
     def state(self) -> str:
@@ -130,6 +134,8 @@ class Core:
             self._closed = True
             self.caller.sweeper.close()
             await self.caller.transport.close()
+            if self._gate is not None:
+                await self._gate.aclose()
 
     def __del__(self) -> None:
         if not self._closed:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gameye_async._pacing import AdaptiveRate
+from gameye_async.settings import LaunchGate
 
 # A thousand launches that start at once hold up everything else on the event loop for 0.2 s. So only so many
 # start in a tick: 8 that need a new connection, or 64 that find one in the pool.
@@ -163,3 +164,31 @@ class Pace:
                 self.rate.sent(self._clock())
         finally:
             self._waiting -= 1
+
+
+class SharedPace(Pace):
+    """A pace that other processes keep to as well.
+
+    Args:
+        rate: Says when the next one may go.
+        clock: The event loop's time, in seconds.
+        gate: Says so for all processes.
+    """
+
+    __slots__ = ("_gate", "_head")
+
+    def __init__(self, rate: AdaptiveRate, clock: Callable[[], float], gate: LaunchGate) -> None:
+        super().__init__(rate, clock)
+        self._gate = gate
+        self._head = asyncio.Lock()
+
+    def turn_now(self) -> bool:
+        """It always takes waiting: for an answer."""
+        return False
+
+    async def turn(self) -> None:
+        """Wait until it is this launch's turn."""
+        # Only the head of the queue asks, first come, first served.
+        async with self._head:
+            await super().turn()
+            await self._gate.turn()

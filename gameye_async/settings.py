@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from random import Random
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from attrs import field, frozen
 
@@ -98,6 +99,26 @@ class RetryPolicy:
     budget_throttle_cost: float = field(default=5.0, validator=_not_negative)
 
 
+class LaunchGate(Protocol):
+    """Lets the launches of one client through."""
+
+    async def turn(self) -> None:
+        """Wait until one more launch may be sent."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class SharedPacing(Protocol):
+    """A launch rate that is kept by more than one client, such as `gameye_async.shared_rate.SharedRate`."""
+
+    def open(self, account: Callable[[], Awaitable[str]], rng: Random) -> LaunchGate:
+        """The gate of one client; `account` gives a hash of its token."""
+        ...
+
+
 @frozen(kw_only=True)
 class Pacing:
     """How launches are slowed down when the API says 420 or 429, and when a location is left alone.
@@ -117,6 +138,7 @@ class Pacing:
             little: with 60 s, launches in a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
         account_window: Refusals by two or more locations within this many seconds mean that the
             account starts too many sessions: the rate goes down and no location is to blame.
+        shared: A rate that other processes keep to as well; it holds on top of the adaptive one.
     """
 
     adaptive: bool = True
@@ -127,6 +149,7 @@ class Pacing:
     gate_base: float = field(default=2.0, validator=_positive)
     gate_cap: float = field(default=10.0, validator=_positive)
     account_window: float = field(default=2.0, validator=_positive)
+    shared: SharedPacing | None = None
 
 
 class Credential(str):
@@ -176,6 +199,16 @@ class Token:
             ConfigurationError: The callable gave something that cannot be a token.
         """
         return self._source if isinstance(self._source, Credential) else _credential(await self._source())
+
+    async def fingerprint(self) -> str:
+        """A name for the account that tells nothing about the token.
+
+        Raises:
+            ConfigurationError: The callable gave something that cannot be a token.
+        """
+        import hmac  # noqa: PLC0415  -- few programs need it
+
+        return hmac.digest((await self.credential()).encode(), b"gameye-async account", "sha256").hex()
 
     def __repr__(self) -> str:
         return "Token('***')"

@@ -62,7 +62,7 @@ FLOORS = (
     {"_after_launch"},
     {"client"},
     {"__init__"},
-    {"emulator", "loadtest", "testing"},
+    {"emulator", "loadtest", "shared_rate", "testing", "worker"},
     {"__main__", "cli"},
 )
 

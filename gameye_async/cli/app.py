@@ -19,6 +19,7 @@ from gameye_async.cli.places import health, locations, regions, tag
 from gameye_async.cli.players import join, leave, seat
 from gameye_async.cli.sessions import describe, list_sessions, ready
 from gameye_async.cli.stop import reconcile, stop
+from gameye_async.cli.worker import worker
 
 _HELP = """Launch game sessions with the Gameye Session API.
 
@@ -50,7 +51,7 @@ def build_app() -> App:
         *(join, leave, seat),
         *(logs, artifact, collect),
         *(locations, regions, tag, health),
-        *(demo, emulator),
+        *(demo, emulator, worker),
     ):
         app.command(command)
     app.command(loadtest)

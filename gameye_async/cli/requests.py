@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gameye_async import ConfigurationError, LaunchRequest
-from gameye_async._codec import parse_launch_request
+from gameye_async._codec import parse_json, parse_launch_request
 
 STDIN = "-"
 _FAULTS_SHOWN = 10
@@ -63,12 +63,7 @@ def _filled_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse(line: bytes, seen: Counter[str] | None) -> LaunchRequest:
-    try:
-        payload: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"not JSON: {error.msg} at column {error.colno}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ConfigurationError("not JSON: neither text nor data of any sane depth") from None
+    payload = parse_json(line)
     return parse_launch_request(payload if seen is None else _identified(payload, seen))
 
 

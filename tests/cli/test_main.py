@@ -11,6 +11,7 @@ from tests.cli.harness import account, run
 COMMANDS = (
     *("launch", "list", "describe", "ready", "stop", "reconcile", "join", "leave", "seat"),
     *("logs", "artifact", "collect", "locations", "regions", "tag", "health", "demo", "emulator", "loadtest"),
+    "worker",
 )
 
 

@@ -10,6 +10,7 @@ import tomllib
 import pytest
 
 from gameye_async.emulator import Scenario
+from gameye_async.loadtest import Shape
 from tests.docs.pages import BLOCKS, ROOT, Block, blocks
 from tests.docs.shell import Shell, commands
 
@@ -60,14 +61,18 @@ def test_a_command_does_what_it_should(block: Block, shell: Shell):
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
-def test_a_scenario_loads(block: Block, tmp_path):
-    """All TOML on the pages is scenario files, but for what belongs to pyproject.toml."""
+def test_a_file_of_settings_loads(block: Block, tmp_path):
+    """Scenarios, profiles of load tests, and what belongs to pyproject.toml."""
     if "[tool." in block.text:
         tomllib.loads(block.text)
         return
-    (tmp_path / "scenario.toml").write_text(block.text)
+    file = tmp_path / "it.toml"
+    file.write_text(block.text)
 
-    Scenario.load(tmp_path / "scenario.toml").emulator()
+    if "[[phases]]" in block.text:
+        Shape.load(file)
+    else:
+        Scenario.load(file).emulator()
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
