@@ -59,10 +59,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """The package under mypy strict and pyright strict."""
+    """The package and a program that uses all of it, under mypy strict, pyright strict and pyrefly."""
     _install(session, "types", "test")
+    python = f"{session.virtualenv.bin}/python"
     session.run("mypy")
-    session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
+    session.run("pyright", "--pythonpath", python)
+    session.run("pyrefly", "check", "--python-interpreter-path", python)
 
 
 # Each peer lives in an environment of its own; its SDK is generated when it is measured.
