@@ -67,6 +67,13 @@ def types(session: nox.Session) -> None:
     session.run("pyrefly", "check", "--python-interpreter-path", python)
 
 
+@nox.session
+def surface(session: nox.Session) -> None:
+    """Record the public surface, after a change of it that was meant."""
+    session.install("griffe==2.4.1")
+    session.run("python", "-m", "tests.typing.surface")
+
+
 # Each peer lives in an environment of its own; its SDK is generated when it is measured.
 PEERS = {
     "requests": ["requests"],
