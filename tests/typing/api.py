@@ -55,7 +55,18 @@ from gameye_async import (
     tcp_probe,
     udp_probe,
 )
-from gameye_async.emulator import Emulator, Event, Fault, Image, Profile, Quirks, Scenario, WarmPool, World
+from gameye_async.emulator import (
+    Emulator,
+    Event,
+    Fault,
+    Faults,
+    Image,
+    Profile,
+    Quirks,
+    Scenario,
+    WarmPool,
+    World,
+)
 
 version: str = __version__
 
@@ -70,7 +81,7 @@ def report(orphan: OrphanRecord) -> None:
     assert_type(orphan.last_sent, datetime)
 
 
-async def make(borrowed: aiohttp.ClientSession, connector: aiohttp.TCPConnector) -> None:
+async def test_client(borrowed: aiohttp.ClientSession, connector: aiohttp.TCPConnector) -> None:
     AsyncGameye()
     AsyncGameye("token", environment=Environment.SANDBOX, max_concurrency=200, default_ttl="4h")
     AsyncGameye(rotated, base_url=URL("https://api.gameye.io"), default_ttl=timedelta(hours=4))
@@ -93,7 +104,7 @@ async def make(borrowed: aiohttp.ClientSession, connector: aiohttp.TCPConnector)
     Pacing(adaptive=True).floor = 2.0  # type: ignore[misc]
 
 
-async def enter() -> None:
+async def test_entering() -> None:
     async with AsyncGameye() as gameye:
         assert_type(gameye, AsyncGameye)
         assert_type(gameye.with_options(timeouts=Timeouts(), headers={"X-Trace": "1"}), AsyncGameye)
@@ -105,7 +116,7 @@ async def enter() -> None:
         pass
 
 
-async def launch(gameye: AsyncGameye) -> None:
+async def test_launch(gameye: AsyncGameye) -> None:
     request = LaunchRequest("my-game", "eu-west")
     assert_type(await gameye.launch(request), Session)
     assert_type(await gameye.launch(request, deadline=10, idempotent=True, on_abandon="leave"), Session)
@@ -149,7 +160,7 @@ async def ids() -> AsyncIterator[str]:
     yield "f7965a22-e327-4541-a30e-8262890d3a29"
 
 
-async def many(gameye: AsyncGameye) -> None:
+async def test_many(gameye: AsyncGameye) -> None:
     def progress(stats: ClientStats) -> None:
         assert_type(stats.launched, int)
         assert_type(stats.failed, dict[str, int])
@@ -181,7 +192,7 @@ async def many(gameye: AsyncGameye) -> None:
         pass
 
 
-async def reads(gameye: AsyncGameye) -> None:
+async def test_reads(gameye: AsyncGameye) -> None:
     details = await gameye.describe("id")
     assert_type(details, SessionDetails)
     assert_type(details.players, tuple[str, ...])
@@ -216,7 +227,7 @@ async def reads(gameye: AsyncGameye) -> None:
     await gameye.request("PUT", "/application", {"image": "my-game"})  # type: ignore[call-arg]
 
 
-async def writes(gameye: AsyncGameye) -> None:
+async def test_writes(gameye: AsyncGameye) -> None:
     assert_type(await gameye.stop("id"), bool)
     roster = await gameye.join("id", ["ada", "grace"])
     assert_type(roster, Roster)
@@ -234,7 +245,7 @@ async def writes(gameye: AsyncGameye) -> None:
     await gameye.reconcile({1}, id_prefix="a-")  # type: ignore[arg-type]
 
 
-async def after_launch(gameye: AsyncGameye, session: Session) -> None:
+async def test_after_launch(gameye: AsyncGameye, session: Session) -> None:
     async with gameye.running(LaunchRequest("my-game", "eu-west"), probe=tcp_probe(7777)) as running:
         assert_type(running, Session)
     async with gameye.running(image="my-game", location=["eu-west"], ready_within=30.0) as running:
@@ -282,7 +293,7 @@ async def after_launch(gameye: AsyncGameye, session: Session) -> None:
     assert_type(rank_locations(["eu-west"], {"ada": {"eu-west": 20}}), list[str])
 
 
-def values(session: Session, request: LaunchRequest) -> None:
+def test_values(session: Session, request: LaunchRequest) -> None:
     assert_type(session.created_by, Literal["launch", "adopted"])
     assert_type(session.version, str | None)
     assert_type(session.elapsed, float)
@@ -309,7 +320,7 @@ def values(session: Session, request: LaunchRequest) -> None:
     LaunchRequest("my-game", "eu-west", labels={"match": 4711})  # type: ignore[dict-item]
 
 
-def errors(error: GameyeError) -> None:
+def test_errors(error: GameyeError) -> None:
     assert_type(error.attempts, tuple[Attempt, ...])
     assert_type(error.message, str)
     if isinstance(error, ApiError):
@@ -331,7 +342,7 @@ def errors(error: GameyeError) -> None:
     raise value
 
 
-def protocols(port: Port) -> int:
+def test_protocols(port: Port) -> int:
     match port.protocol:
         case "tcp":
             return port.container
@@ -341,7 +352,7 @@ def protocols(port: Port) -> int:
             assert_never(port.protocol)
 
 
-async def emulate() -> None:
+async def test_emulator() -> None:
     async with Emulator(
         profile="legacy",
         locations={"eu-west": 1},
@@ -367,8 +378,12 @@ async def emulate() -> None:
         assert_type(emulator.world.subscribe(hear), Callable[[], None])
         emulator.drop_connections()
         emulator.restart(keep_memory=False)
+        emulator.world.set_status("id", "draining")
+        emulator.world.put_file("id", "/game/logs/match.log", b"over")
+        emulator.world.add_foreign_session("id", image="my-game", location="eu-west")
     assert_type(Scenario.load("evening.toml"), Scenario)
     assert_type(Scenario(capacity=3).emulator(port=8080), Emulator)
+    assert_type(Faults.from_dicts([{"kind": "html_502"}]), Faults)
     Emulator(locations=3)  # type: ignore[arg-type]
     Emulator(capcity=3)  # type: ignore[call-arg]
     Fault("explode")  # type: ignore[arg-type]
