@@ -51,20 +51,22 @@ def simulation(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff with every rule on; each exception has its reason beside it."""
+    """Ruff with every rule on, what may import what, what nothing uses, and the workflows' security."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+    session.run("vulture")
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", ".github")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """The package and a program that uses all of it, under mypy strict, pyright strict and pyrefly."""
     _install(session, "types", "test")
-    python = f"{session.virtualenv.bin}/python"
     session.run("mypy")
-    session.run("pyright", "--pythonpath", python)
-    session.run("pyrefly", "check", "--python-interpreter-path", python)
+    session.run("pyright")
+    session.run("pyrefly", "check")
 
 
 @nox.session
@@ -72,6 +74,68 @@ def surface(session: nox.Session) -> None:
     """Record the public surface, after a change of it that was meant."""
     session.install("griffe==2.4.1")
     session.run("python", "-m", "tests.typing.surface")
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of everything that pyproject.toml allows."""
+    session.install("uv")
+    lowest = ("uv", "pip", "install", f"--python={session.bin}/python", "--resolution=lowest-direct")
+    session.run(*lowest, ".[cli,speed]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build what is published, look into it, and try it in an environment that has nothing else."""
+    session.install(*nox.project.dependency_groups(PROJECT, "release"))
+    folder = Path(session.create_tmp()).resolve()
+    output = folder / "dist"
+    shutil.rmtree(output, ignore_errors=True)
+    # The first builds its wheel from its sdist.
+    session.run("python", "-m", "build", f"--outdir={output}")
+    session.run("python", "-m", "build", "--wheel", f"--outdir={output}/checkout")
+    session.run("python", ".ci/check_distributions.py", str(output))
+    (wheel,) = output.glob("*.whl")
+    session.run("twine", "check", "--strict", str(wheel), *map(str, output.glob("*.tar.gz")))
+
+    session.run("python", "-m", "venv", "--clear", str(folder / "venv"))
+    python = str(folder / "venv/bin/python")
+    # Not in the checkout, whose package would be the one that is tried.
+    session.chdir(folder)
+    session.run(python, "-m", "pip", "install", "-q", str(wheel), external=True)
+    session.run(python, "-W", "error", "-c", "from gameye_async import *", external=True)
+    session.run(python, "-m", "gameye_async", "--version", external=True)
+    session.run(python, "-m", "pip", "install", "-q", f"{wheel}[cli]", external=True)
+    session.run(str(folder / "venv/bin/gameye-async"), "--help", external=True)
+    session.run(str(folder / "venv/bin/gameye-async"), "demo", external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the versions and hashes that the workflows install: `-- --upgrade` for the newest ones."""
+    session.install("uv")
+    options = ("--all-extras", "--group=dev", "--universal", "--python-version=3.11", "--generate-hashes")
+    shown = ("--no-annotate", "--quiet", "--custom-compile-command=python -m nox -s lock")
+    session.run(
+        *("uv", "pip", "compile", "pyproject.toml", *options, *shown, "--output-file=.ci/requirements.txt"),
+        *session.posargs,
+    )
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write a bill of materials of the package and all its extras, in CycloneDX: dist/sbom.json."""
+    session.install("cyclonedx-bom>=7.2")
+    environment = Path(session.create_tmp()) / "venv"
+    session.run("python", "-m", "venv", "--clear", str(environment))
+    extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    python = str(environment / "bin/python")
+    session.run(python, "-m", "pip", "install", "-q", f".[{extras}]", external=True)
+    session.run(python, "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools", external=True)
+    Path("dist").mkdir(exist_ok=True)
+    described = ("--pyproject=pyproject.toml", "--mc-type=library", "--output-reproducible", "--validate")
+    session.run("cyclonedx-py", "environment", *described, "--output-file=dist/sbom.json", str(environment))
 
 
 # Each peer lives in an environment of its own; its SDK is generated when it is measured.
