@@ -145,7 +145,7 @@ class Caller:
                 return NoAnswerError(
                     f"{request.method} {request.template}: {outcome.reason}.", timed_out=outcome.timed_out
                 )
-            case Answered():
+            case Answered():  # pragma: no branch  -- there is no fourth outcome
                 result = _interpreted(request, outcome)
                 self.latch.answered(credential, result, self.clock())
                 return result
@@ -187,5 +187,5 @@ def record(outcome: Outcome, result: object, elapsed: float, location: str | Non
             return Attempt(location, "answered", outcome.status, identifier or None, elapsed)
         case NotSent():
             return Attempt(location, "not sent", None, None, elapsed, outcome.reason)
-        case Unknown():
+        case Unknown():  # pragma: no branch  -- there is no fourth outcome
             return Attempt(location, "sent", None, None, elapsed, outcome.reason)
