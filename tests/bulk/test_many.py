@@ -60,6 +60,21 @@ async def test_leaving_early_stops_what_was_launched_and_not_delivered():
         assert [session.id for session in emulator.world.live] == [kept.id]
 
 
+async def test_leaving_early_leaves_the_sessions_of_a_queue_that_redelivers():
+    """Whoever repeats the ids takes them over."""
+    wanted = requests(50)
+    async with Emulator() as emulator:
+        async with (
+            client_of(emulator) as gameye,
+            gameye.launch_many(wanted, concurrency=10, on_abandon="leave") as outcomes,
+        ):
+            await anext(outcomes)
+
+        left = {session.id for session in emulator.world.live}
+        assert len(left) >= 10
+        assert left < {request.id for request in wanted}
+
+
 @pytest.mark.parametrize("how", ["exception", "cancel"])
 async def test_a_consumer_that_fails_leaves_only_what_it_was_given(how):
     """An exception in the block, or a cancel of its task, is as good as leaving."""
@@ -121,6 +136,7 @@ async def test_stop_many_tells_which_were_over_already():
         found = await collect(gameye.stop_many([running.id, over.id, "unknown"], ordered=True))
 
         assert [outcome.stopped for outcome in found] == [True, False, None]
+        assert [outcome.ok for outcome in found] == [True, True, False]
         assert isinstance(found[2].error, NotFoundError)
         assert not emulator.world.live
 

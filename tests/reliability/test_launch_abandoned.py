@@ -172,6 +172,37 @@ async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
     assert [orphan.session_id for orphan in orphans] == [request.id]
 
 
+async def test_a_callback_that_fails_does_not_keep_the_other_reports_back(caplog):
+    told: list[str] = []
+
+    def fail(orphan: OrphanRecord) -> None:
+        told.append(orphan.session_id)
+        raise RuntimeError("full disk")
+
+    wanted = [new_request(), new_request()]
+    async with FaultServer(hang()) as server:
+        async with quick_client(server.url, timeouts=Timeouts(close=0.05), on_orphan=fail) as gameye:
+            calls = [asyncio.create_task(gameye.launch(request)) for request in wanted]
+            await server.wait_for_request(2)
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert set(told) == {request.id for request in wanted}
+    assert caplog.text.count("RuntimeError: full disk") == 2
+
+
+@in_virtual_time
+async def test_a_session_that_cannot_be_stopped_for_minutes_is_reported():
+    async with stage(
+        Fault("latency", operation="session-run", seconds=5.0), Fault("refuse", operation="session-stop")
+    ) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        call.cancel()
+        await place.wait(400.0)
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+        assert place.orphans[0].reason.startswith("it could not be stopped: ")
+
+
 async def test_closing_ends_a_launch_that_was_not_sent(release):
     first = new_request()
     async with FaultServer(script_for(first, release)) as server:
