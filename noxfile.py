@@ -36,6 +36,27 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Every line and branch of the core is tested: `-- tests/test_api.py` to see what one file reaches."""
+    _install(session, "test", "coverage")
+    session.run("coverage", "erase")
+    # Those of the command line and the emulator reach nothing of the core that the others do not.
+    rest = ("tests", "--ignore=tests/cli", "--ignore=tests/emulator", "--ignore=tests/test_packaging.py")
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or rest))
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the core in a thousand small ways that a test has to notice each: `-- "gameye_async._api*"`."""
+    _install(session, "test", "mutation")
+    # Each mutant is a patch of a copy in mutants/; `mutmut show NAME` tells what it changes.
+    session.run("mutmut", "run", "--max-children=2", *session.posargs)
+    session.run("mutmut", "results")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Launch a thousand sessions on an emulator of its own: `-- FILE` for other requests."""
     _install(session)

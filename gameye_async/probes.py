@@ -126,5 +126,6 @@ class _Expectation(asyncio.DatagramProtocol):
         self._settle(ready=False)
 
     def _settle(self, *, ready: bool) -> None:
-        if not self.answered.done():
+        # Others may come when nobody waits any more.
+        with suppress(asyncio.InvalidStateError):
             self.answered.set_result(ready)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameye_async import BadAnswerError
+from gameye_async import AsyncGameye, BadAnswerError
 from gameye_async._extract import extract_artifact
 from tests.clients import failure
 
@@ -65,6 +65,12 @@ async def test_files_and_folders_are_unpacked(tmp_path, compressed, tar_format):
     ]
     assert files[0].read_bytes() == b"replay" * 50_000
     assert left_in(tmp_path) == ["a.tar", "out"]
+
+
+async def test_a_client_unpacks_too(tmp_path):
+    source = archive(tmp_path / "a.tar", file("match.log"))
+    files = await AsyncGameye("token").extract_artifact(source, tmp_path / "out")
+    assert files == [tmp_path / "out" / "match.log"]
 
 
 async def test_modes_of_the_archive_are_not_kept(tmp_path):

@@ -457,5 +457,5 @@ async def test_a_log_streams_where_tcp_cannot_be_told_to_probe(monkeypatch):
     async with emulated() as (emulator, gameye):
         session = await gameye.launch(**FIELDS)
         emulator.world.write_log(session.id, "ready\n")
-        async with gameye.logs(session.id) as lines:
-            assert [line async for line in lines] == ["ready"]
+        async with gameye.logs(session.id, follow=True) as lines:
+            assert await anext(lines) == "ready"

@@ -6,15 +6,17 @@ import attrs
 import pytest
 
 from gameye_async import (
+    AsyncGameye,
     ClientClosedError,
     LaunchOutcomeUnknownError,
     OrphanRecord,
     Timeouts,
 )
-from gameye_async.emulator import Fault
+from gameye_async.emulator import Emulator, Fault
 from tests.faultserver import FaultServer, answer, hang, held
 from tests.reliability.stage import (
     QUICK,
+    TOKEN,
     Script,
     described,
     in_virtual_time,
@@ -201,6 +203,35 @@ async def test_a_session_that_cannot_be_stopped_for_minutes_is_reported():
         await place.wait(400.0)
         assert [orphan.session_id for orphan in place.orphans] == [request.id]
         assert place.orphans[0].reason.startswith("it could not be stopped: ")
+
+
+async def failing_token(fails: list[bool]) -> str:
+    """Fails as often as it is told to."""
+    if fails and fails.pop(0):
+        raise RuntimeError("the vault is sealed")
+    return TOKEN
+
+
+async def test_a_token_that_cannot_be_had_is_the_callers_own_error_while_nothing_was_sent():
+    async with (
+        Emulator(token=TOKEN) as emulator,
+        AsyncGameye(lambda: failing_token([True]), base_url=emulator.url) as gameye,
+    ):
+        with pytest.raises(RuntimeError, match="sealed"):
+            await gameye.launch(image="arena", location="eu-west")
+    assert not emulator.requests
+
+
+async def test_a_launch_that_may_have_happened_is_unknown_when_there_is_no_token_to_ask_with():
+    """The session is stopped as soon as there is one again."""
+    fails = [False, True]
+    async with Emulator(token=TOKEN, faults=[Fault("cut_after_commit", count=1)]) as emulator:
+        gameye = AsyncGameye(lambda: failing_token(fails), base_url=emulator.url, retry=QUICK)
+        async with gameye:
+            with pytest.raises(LaunchOutcomeUnknownError, match="no token for another attempt"):
+                await gameye.launch(image="arena", location="eu-west")
+            assert len(emulator.world.live) == 1
+    assert not emulator.world.live
 
 
 async def test_closing_ends_a_launch_that_was_not_sent(release):
