@@ -25,7 +25,7 @@ from tests.reliability.outages import Unresolvable, refusing, silent
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "aiohttp-failures.md"
 # Long for what ends by itself, so that a busy machine changes nothing; short for what never ends.
-PATIENT, IMPATIENT = 10.0, 0.2
+PATIENT, IMPATIENT = 10.0, 0.5
 
 REQUESTS: Mapping[str, Callable[[], Request[Any]]] = {
     "A launch (`POST /session`)": lambda: _api.launch(LaunchRequest("arena", "eu-west"), "eu-west"),
