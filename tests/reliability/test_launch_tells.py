@@ -147,3 +147,13 @@ async def test_a_launch_that_was_not_sent_tells_the_last_reason():
             with pytest.raises(NotSentError, match="no connection could be made") as caught:
                 await gameye.launch(new_request())
     assert len(caught.value.attempts) == 2
+
+
+async def test_a_launch_that_cannot_be_tried_again_in_time_tells_why_it_failed():
+    """It does not wait for a deadline at which nothing would be sent."""
+    slow = RetryPolicy(base=100.0, cap=100.0)
+    with refusing() as address:
+        async with quick_client(f"http://{address}", retry=slow, rng=Longest()) as gameye:
+            with pytest.raises(NotSentError, match="no connection could be made") as caught:
+                await gameye.launch(new_request(), deadline=50.0)
+    assert len(caught.value.attempts) == 1
