@@ -36,6 +36,25 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Every line and branch of the core is tested: `-- tests/test_api.py` to see what one file reaches."""
+    _install(session, "test", "coverage")
+    # Those of the command line and the emulator reach nothing of the core that the others do not.
+    rest = ("tests", "--ignore=tests/cli", "--ignore=tests/emulator", "--ignore=tests/test_packaging.py")
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or rest))
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the core in a thousand small ways that a test has to notice each: `-- "gameye_async._api*"`."""
+    _install(session, "test", "mutation")
+    # Each mutant is a patch of a copy in mutants/; `mutmut show NAME` tells what it changes.
+    session.run("mutmut", "run", "--max-children=2", *session.posargs)
+    session.run("mutmut", "results")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Launch a thousand sessions on an emulator of its own: `-- FILE` for other requests."""
     _install(session)
@@ -51,19 +70,92 @@ def simulation(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff with every rule on; each exception has its reason beside it."""
+    """Ruff with every rule on, what may import what, what nothing uses, and the workflows' security."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+    session.run("vulture")
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", ".github")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """The package under mypy strict and pyright strict, and the matchmaker that people copy under mypy."""
+    """The package, a program that uses all of it and the example server, under three checkers."""
     _install(session, "types", "test", extras="cli,speed,worker")
     session.run("mypy")
     session.run("mypy", "examples/matchmaker", "examples/players.py")
-    session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
+    session.run("pyright")
+    session.run("pyrefly", "check")
+
+
+@nox.session
+def surface(session: nox.Session) -> None:
+    """Record the public surface, after a change of it that was meant."""
+    session.install("griffe==2.4.1")
+    session.run("python", "-m", "tests.typing.surface")
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of everything that pyproject.toml allows."""
+    session.install("uv")
+    lowest = ("uv", "pip", "install", f"--python={session.bin}/python", "--resolution=lowest-direct")
+    session.run(*lowest, ".[cli,speed]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build what is published, look into it, and try it in an environment that has nothing else."""
+    session.install(*nox.project.dependency_groups(PROJECT, "release"))
+    folder = Path(session.create_tmp()).resolve()
+    output = folder / "dist"
+    shutil.rmtree(output, ignore_errors=True)
+    # The first builds its wheel from its sdist.
+    session.run("python", "-m", "build", f"--outdir={output}")
+    session.run("python", "-m", "build", "--wheel", f"--outdir={output}/checkout")
+    session.run("python", ".ci/check_distributions.py", str(output))
+    (wheel,) = output.glob("*.whl")
+    session.run("twine", "check", "--strict", str(wheel), *map(str, output.glob("*.tar.gz")))
+
+    session.run("python", "-m", "venv", "--clear", str(folder / "venv"))
+    python = str(folder / "venv/bin/python")
+    # Not in the checkout, whose package would be the one that is tried.
+    session.chdir(folder)
+    session.run(python, "-m", "pip", "install", "-q", str(wheel), external=True)
+    session.run(python, "-W", "error", "-c", "from gameye_async import *", external=True)
+    session.run(python, "-m", "gameye_async", "--version", external=True)
+    session.run(python, "-m", "pip", "install", "-q", f"{wheel}[cli]", external=True)
+    session.run(str(folder / "venv/bin/gameye-async"), "--help", external=True)
+    session.run(str(folder / "venv/bin/gameye-async"), "demo", external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the versions and hashes that the workflows install: `-- --upgrade` for the newest ones."""
+    session.install("uv")
+    options = ("--all-extras", "--group=dev", "--universal", "--python-version=3.11", "--generate-hashes")
+    shown = ("--no-annotate", "--quiet", "--custom-compile-command=python -m nox -s lock")
+    session.run(
+        *("uv", "pip", "compile", "pyproject.toml", *options, *shown, "--output-file=.ci/requirements.txt"),
+        *session.posargs,
+    )
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write a bill of materials of the package and all its extras, in CycloneDX: dist/sbom.json."""
+    session.install("cyclonedx-bom>=7.2")
+    environment = Path(session.create_tmp()) / "venv"
+    session.run("python", "-m", "venv", "--clear", str(environment))
+    extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    python = str(environment / "bin/python")
+    session.run(python, "-m", "pip", "install", "-q", f".[{extras}]", external=True)
+    session.run(python, "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools", external=True)
+    Path("dist").mkdir(exist_ok=True)
+    described = ("--pyproject=pyproject.toml", "--mc-type=library", "--output-reproducible", "--validate")
+    session.run("cyclonedx-py", "environment", *described, "--output-file=dist/sbom.json", str(environment))
 
 
 @nox.session

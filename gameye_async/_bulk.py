@@ -158,7 +158,7 @@ class _Sync(Generic[ItemT]):
 
     _items: Iterator[ItemT]
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> Self:  # pragma: no cover  -- only `anext` is asked for; the type has both
         return self
 
     async def __anext__(self) -> ItemT:

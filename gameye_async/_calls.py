@@ -174,7 +174,7 @@ class Caller:
                 return result
             case NotSent():
                 return NotSentError(f"{request.method} {request.template}: {outcome.reason}.")
-            case Unknown():
+            case Unknown():  # pragma: no branch  -- there is no fourth outcome
                 return NoAnswerError(
                     f"{request.method} {request.template}: {outcome.reason}.", timed_out=outcome.timed_out
                 )
@@ -225,5 +225,5 @@ def record(outcome: Outcome, result: object, elapsed: float, location: str | Non
             return Attempt(location, "answered", outcome.status, identifier or None, elapsed)
         case NotSent():
             return Attempt(location, "not sent", None, None, elapsed, outcome.reason)
-        case Unknown():
+        case Unknown():  # pragma: no branch  -- there is no fourth outcome
             return Attempt(location, "sent", None, None, elapsed, outcome.reason)

@@ -357,12 +357,9 @@ def structure(payload: object, kind: type[T], path: str = "$") -> T:
     from cattrs import transform_error  # noqa: PLC0415  -- as in the converter
 
     try:
-        _converter(detailed=True).structure(payload, kind)
+        return _converter(detailed=True).structure(payload, kind)
     except Exception as error:  # noqa: BLE001  -- as above
-        place = transform_error(error, path, _explain)[0]
-    else:
-        place = f"not of the promised shape @ {path}"
-    reason, _, where = place.rpartition(" @ ")
+        reason, _, where = transform_error(error, path, _explain)[0].rpartition(" @ ")
     for ours, theirs in _WIRE_NAMES.get(kind, {}).items():
         where = where.replace(ours, theirs)
     raise BadAnswerError(f"the answer is not what the API promises: at {where}, {reason}", path=where)

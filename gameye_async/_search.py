@@ -116,5 +116,5 @@ class Search:
                     f"session {self.request.id} was launched and is already {details.status}.",
                     session_id=str(self.request.id),
                 )
-            case Ownership.OURS:
+            case Ownership.OURS:  # pragma: no branch  -- there is no fourth one
                 return details

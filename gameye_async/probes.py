@@ -119,9 +119,13 @@ class _Expectation(asyncio.DatagramProtocol):
         self.answered = answered
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if not self.answered.done() and self._is_expected(data):
-            self.answered.set_result(True)
+        if self._is_expected(data):
+            self._settle(ready=True)
 
     def error_received(self, exc: Exception) -> None:
-        if not self.answered.done():
-            self.answered.set_result(False)
+        self._settle(ready=False)
+
+    def _settle(self, *, ready: bool) -> None:
+        # Others may come when nobody waits any more.
+        with suppress(asyncio.InvalidStateError):
+            self.answered.set_result(ready)

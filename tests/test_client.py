@@ -61,11 +61,10 @@ async def test_players_join_and_leave_twice_as_well_as_once(gameye):
     assert (await gameye.describe(session.id)).players == ("ann",)
 
 
-@pytest.mark.parametrize(
-    "players", ["ann", ["ann"], ("ann",), {"ann"}, {"ann": 1}, iter(["ann"]), (name for name in ["ann"])]
-)
-async def test_players_are_any_iterable_or_one_name(gameye, players):
+@pytest.mark.parametrize("kind", [str, list, tuple, set, dict.fromkeys, iter])
+async def test_players_are_any_iterable_or_one_name(gameye, kind):
     session = await gameye.launch(image="my-game", location="eu-west")
+    players = "ann" if kind is str else kind(["ann"])
     assert (await gameye.join(session.id, players)).players == ("ann",)
     assert (await gameye.leave(session.id, "ann")).count == 0
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gameye_async import AsyncGameye, ClientClosedError, NotFoundError, RetryPolicy, Timeouts
+from gameye_async import (
+    AsyncGameye,
+    ClientClosedError,
+    ConfigurationError,
+    NotFoundError,
+    RetryPolicy,
+    Timeouts,
+)
 from tests.clients import TOKEN, client_of, failure
 from tests.faultserver import FaultServer, answer, html_502, json_answer
 
@@ -47,6 +56,16 @@ async def test_a_client_belongs_to_one_event_loop(call):
         await asyncio.to_thread(thread.join)
     assert isinstance(caught[0], ClientClosedError)
     assert "another event loop" in str(caught[0])
+    assert server.requests == []
+
+
+async def test_a_client_does_not_cross_a_fork(monkeypatch):
+    """The child would write into the connections of its parent."""
+    async with FaultServer(REGIONS) as server, client_of(server) as gameye:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(ClientClosedError, match="before a fork"):
+            await gameye.regions()
+        monkeypatch.undo()
     assert server.requests == []
 
 
@@ -119,6 +138,18 @@ async def test_another_retry_policy_counts_for_the_copy_only():
         assert len(server.requests) == 1
         await failure(gameye.regions())
     assert len(server.requests) == 3
+
+
+async def test_a_client_that_was_not_entered_has_done_nothing():
+    assert str(client_of(NOWHERE).stats) == "0 launched"
+
+
+async def test_a_borrowed_session_keeps_its_own_pool_and_tls_settings():
+    async with aiohttp.ClientSession() as session, aiohttp.TCPConnector() as connector:
+        with pytest.raises(ConfigurationError, match="brings its own"):
+            client_of(NOWHERE, session=session, connector=connector)
+        with pytest.raises(ConfigurationError, match="brings its own"):
+            client_of(NOWHERE, session=session, ssl=ssl.create_default_context())
 
 
 async def test_a_session_may_be_borrowed_by_two_clients():

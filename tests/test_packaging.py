@@ -1,70 +1,32 @@
-"""What is shipped: four dependencies, sorted names, type hints, and floors that only look down."""
+"""What is shipped: four dependencies, sorted names and type hints; and what it is tested with."""
 
-import ast
+import re
 import tomllib
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import gameye_async
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGE = CHECKOUT / "gameye_async"
-PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-
-# From the ground up; a module may import what lies below it or beside it.
-FLOORS = (
-    {
-        "_fields",
-        "_lines",
-        "_markup",
-        "_segment",
-        "_version",
-        "errors",
-        "launch_request",
-        "models",
-        "settings",
-    },
-    {
-        "_api",
-        "_codec",
-        "_exchange",
-        "_extract",
-        "_limiter",
-        "_options",
-        "_ownership",
-        "_pacing",
-        "_policy",
-        "_stats",
-        "_sweeper",
-        "probes",
-        "telemetry",
-    },
-    {"_calls", "_transport"},
-    {
-        "_artifacts",
-        "_bulk",
-        "_collect",
-        "_flight",
-        "_launch",
-        "_launcher",
-        "_logs",
-        "_players",
-        "_readiness",
-        "_rollout",
-        "_search",
-        "_streams",
-        "_supervisor",
-    },
-    {"_core"},
-    {"_after_launch"},
-    {"client"},
-    {"__init__"},
-    {"emulator", "loadtest", "shared_rate", "testing", "worker"},
-    {"__main__", "cli"},
-)
+PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+PROJECT = PYPROJECT["project"]
+LOCK = (CHECKOUT / ".ci/requirements.txt").read_text("utf-8")
+REQUIREMENTS = [
+    Requirement(text)
+    for texts in (
+        PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"].values(),
+        *PYPROJECT["dependency-groups"].values(),
+    )
+    for text in texts
+    if isinstance(text, str)
+]
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -72,33 +34,6 @@ def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         first, *rest = path.relative_to(PACKAGE).parts
         yield first if rest else first.removesuffix(".py"), path
-
-
-def imported(path: Path, *, at_run_time: bool = False) -> set[str]:
-    """The modules and subpackages of the package that a file imports."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for_types = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if at_run_time and id(node) in for_types:
-            continue
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path} imports relatively"
-            names = [node.module or ""]
-            if node.module == "gameye_async":
-                names = [f"gameye_async.{alias.name}" for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("gameye_async.")}
-    known = {name for name, _ in modules()}
-    return {name if name in known else "__init__" for name in found}
 
 
 def test_the_core_needs_four_packages_and_nothing_else():
@@ -143,35 +78,30 @@ def test_the_version_is_told():
     assert gameye_async.__version__.split(".")[0].isdecimal()
 
 
-@pytest.mark.parametrize(
-    ("name", "path"), [*modules()], ids=lambda value: value.name if isinstance(value, Path) else value
-)
-def test_a_module_imports_nothing_from_above(name, path):
-    floors = {module: number for number, floor in enumerate(FLOORS) for module in floor}
-    assert name in floors, f"give {name} a floor"
-    above = {other for other in imported(path) if floors.get(other, -1) > floors[name]}
-    assert above == set()
+def test_nothing_is_installed_below_its_floor():
+    """With a version that users do not get, these tests would say nothing of what they do get."""
+    installed = {canonicalize_name(item.name): item.version for item in distributions()}
+    here = {item: installed.get(canonicalize_name(item.name)) for item in REQUIREMENTS}
+    assert len(here) - [*here.values()].count(None) >= len(PROJECT["dependencies"])
+    assert {
+        str(item): version
+        for item, version in here.items()
+        if version and not item.specifier.contains(version, prereleases=True)
+    } == {}
 
 
-def test_modules_do_not_import_in_circles():
-    graph: dict[str, set[str]] = {}
-    for name, path in modules():
-        graph.setdefault(name, set()).update(imported(path, at_run_time=True) - {name})
-    TopologicalSorter(graph).prepare()
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_what_is_locked_is_what_is_asked_for(requirement):
+    """A change of a requirement shows when the lock was not written again: `python -m nox -s lock`."""
+    name = re.escape(canonicalize_name(requirement.name))
+    found = re.findall(rf"^{name}==([^ ]+)", LOCK, re.MULTILINE)
+    assert found, f"{requirement.name} is not locked"
+    assert all(requirement.specifier.contains(locked, prereleases=True) for locked in found)
 
 
-def test_only_the_transport_and_its_paths_talk_to_aiohttp():
-    users = {
-        name
-        for name, path in modules()
-        if name not in {"cli", "emulator"}
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if (
-            isinstance(node, ast.Import)
-            and any(alias.name.split(".")[0] == "aiohttp" for alias in node.names)
-        )
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp")
-    }
-    # The client names aiohttp's types in its signature, for type checkers only.
-    assert users == {"_transport", "client"}
-    assert "aiohttp" not in gameye_async.client.__dict__
+def test_everything_that_is_locked_has_hashes():
+    """And nothing in the lock says where to get it, which is each installer's own business."""
+    entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", LOCK, flags=re.MULTILINE).strip())
+    assert len(entries) > len(REQUIREMENTS)
+    assert all(re.match(r"[\w.-]+==[^ ]+ ", entry) and "--hash=sha256:" in entry for entry in entries)
+    assert "://" not in LOCK

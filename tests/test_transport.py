@@ -22,6 +22,7 @@ from gameye_async import (
     _api,
 )
 from gameye_async._exchange import Progress
+from gameye_async._transport.fast_path import is_known
 from gameye_async.errors import ClientClosedError
 from tests.clients import DETAILS, LAUNCHED, TOKEN, client_of
 from tests.faultserver import (
@@ -277,6 +278,33 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_no_harm(reach, o
     script = [stale_keepalive(REGIONS, on_reuse=on_reuse), REGIONS]
     async with FaultServer(script) as server, reach(server) as gameye:
         assert [await gameye.regions(), await gameye.regions()] == [["eu-west"]] * 2
+
+
+async def test_a_connection_that_is_closed_as_it_is_taken_is_not_used():
+    taken = []
+
+    class Unlucky(aiohttp.TCPConnector):
+        async def connect(self, req, traces, timeout):  # noqa: ASYNC109  -- as aiohttp has it
+            connection = await super().connect(req, traces, timeout)
+            taken.append(connection)
+            if len(taken) == 1:
+                connection.transport.close()
+            return connection
+
+    async with FaultServer(REGIONS) as server, client_of(server, connector=Unlucky()) as gameye:
+        assert await gameye.regions() == ["eu-west"]
+    assert len(taken) == 2
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("connect", [None, lambda _: None])
+async def test_another_aiohttp_is_not_taken_for_the_known_one(connect):
+    """Where its insides differ, the client goes through its sessions."""
+    unknown = type("Unknown", (aiohttp.TCPConnector,), {"connect": connect})()
+    async with aiohttp.TCPConnector() as known:
+        assert is_known(known)
+    assert not is_known(unknown)
+    await unknown.close()
 
 
 async def test_a_request_says_who_sends_it_and_carries_the_token(reach):

@@ -2,9 +2,15 @@
 
 import sys
 
+from gameye_async._version import __version__
+
 
 def main() -> int:
     """Run the command line on the arguments of the process and return its exit code."""
+    if sys.argv[1:] == ["--version"]:
+        # A bug report tells it without the extra, too.
+        sys.stdout.write(f"{__version__}\n")
+        return 0
     try:
         # Here and not above, so that a missing extra is a sentence and not a traceback.
         from gameye_async.cli.app import run  # noqa: PLC0415  -- see above

@@ -116,4 +116,3 @@ def _show(roster: Roster, *, as_json: bool) -> int:
         fields = {"session": roster.session_id, "player count": f"{roster.count:,}"}
         show(fields_table(fields | {"players": ", ".join(roster.players)}))
     return Exit.OK
-    return Exit.OK

@@ -17,7 +17,6 @@ from gameye_async.cli.progress import Steps, count_progress
 from gameye_async.cli.session_tables import show_sessions
 from gameye_async.cli.tables import id_list, show_rows
 
-Concurrency = Annotated[int, Parameter(validator=Number(gte=1))]
 _STDIN = "-"
 
 

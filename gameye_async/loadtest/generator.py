@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from gameye_async import AsyncGameye, GameyeError, StopUnconfirmedError, __version__
-from gameye_async._calls import Options
-from gameye_async._core import Setup
+from gameye_async._options import Options, Setup
+from gameye_async.loadtest.arrivals import Arrival, schedule
 from gameye_async.loadtest.plan import Plan
 from gameye_async.loadtest.recorder import Progress, Recorder
 from gameye_async.loadtest.report import ClientSettings, Ending, LoadReport, Part
-from gameye_async.loadtest.schedule import Arrival, schedule
 
 if TYPE_CHECKING:
     from asyncio import Task

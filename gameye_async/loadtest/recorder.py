@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from attrs import define, field, frozen
 
 from gameye_async.errors import Attempt, GameyeError, LaunchOutcomeUnknownError
+from gameye_async.loadtest.arrivals import Arrival
 from gameye_async.loadtest.histogram import Histogram
 from gameye_async.loadtest.plan import Plan
 from gameye_async.loadtest.report import Failure, Interval, Place
-from gameye_async.loadtest.schedule import Arrival
 from gameye_async.models import Session
 
 _THROTTLED = frozenset({420, 429})

@@ -154,6 +154,33 @@ async def test_a_log_that_takes_too_long_is_given_up_at_the_deadline(tmp_path):
 
 
 @in_virtual_time
+async def test_a_session_that_does_not_end_is_given_up_at_the_deadline(tmp_path):
+    async with stage(stop_seconds=1_000.0) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path, deadline=20.0)
+        assert 20 <= place.now < 26
+    assert collected.errors.keys() == {"log", "/srv"}
+
+
+@in_virtual_time
+async def test_a_session_that_is_forgotten_at_its_end_is_not_waited_for(tmp_path):
+    async with stage(stop_seconds=1.0, retention_seconds=0.0) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, [], tmp_path)
+        assert place.now < 5
+    assert isinstance(collected.errors["log"], NotFoundError)
+
+
+@in_virtual_time
+async def test_what_the_token_may_not_fetch_is_asked_for_once(tmp_path):
+    async with stage(Fault("refuse", operation="artifacts", status=403)) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path)
+        assert place.now < 5
+    assert isinstance(collected.errors["/srv"], PermissionDeniedError)
+
+
+@in_virtual_time
 async def test_paths_of_one_name_get_files_of_their_own(tmp_path):
     async with stage() as (place, gameye):
         session_id = await launch(place, gameye)

@@ -5,15 +5,18 @@ import gzip
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameye_async import BadAnswerError
+from gameye_async import AsyncGameye, BadAnswerError
 from gameye_async._extract import extract_artifact
+from tests.clients import failure
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -62,6 +65,12 @@ async def test_files_and_folders_are_unpacked(tmp_path, compressed, tar_format):
     ]
     assert files[0].read_bytes() == b"replay" * 50_000
     assert left_in(tmp_path) == ["a.tar", "out"]
+
+
+async def test_a_client_unpacks_too(tmp_path):
+    source = archive(tmp_path / "a.tar", file("match.log"))
+    files = await AsyncGameye("token").extract_artifact(source, tmp_path / "out")
+    assert files == [tmp_path / "out" / "match.log"]
 
 
 async def test_modes_of_the_archive_are_not_kept(tmp_path):
@@ -292,3 +301,33 @@ async def test_progress_is_told_after_each_member(tmp_path):
     await extract_artifact(source, tmp_path / "out", on_progress=lambda *now: told.append(now))
     await asyncio.sleep(0)
     assert told == [(1, 5), (2, 8)]
+
+
+async def test_a_cancelled_extraction_ends_and_leaves_nothing(tmp_path, monkeypatch):
+    """A thread cannot be ended from outside; this one waits after the first member until it is cancelled."""
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("first", "second"):
+            archive.addfile(tarfile.TarInfo(name))
+    loop = asyncio.get_running_loop()
+    tell, cancelled, told = loop.call_soon_threadsafe, threading.Event(), asyncio.Event()
+
+    def tell_and_wait(*args: Any) -> asyncio.Handle:
+        handle = tell(*args)
+        cancelled.wait(10.0)
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", tell_and_wait)
+    progress: list[int] = []
+
+    def note(files: int, _: int) -> None:
+        progress.append(files)
+        told.set()
+
+    extracting = asyncio.create_task(extract_artifact(tmp_path / "a.tar", tmp_path / "out", on_progress=note))
+    await told.wait()
+    extracting.cancel()
+    assert isinstance(await failure(extracting), asyncio.CancelledError)
+    cancelled.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert progress == [1]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar"]

@@ -1,6 +1,7 @@
 """A log is given line by line, each line once, whatever happens to the connections."""
 
 import asyncio
+import socket
 from random import Random
 
 import aiohttp
@@ -448,3 +449,13 @@ async def test_the_id_is_one_query_value():
     async with FaultServer(script) as server, client_of(server) as gameye:
         await read(gameye, "a&follow=true#?/b")
         assert server.requests[0].target == "/logs?id=a%26follow%3Dtrue%23%3F%2Fb&follow=false"
+
+
+async def test_a_log_streams_where_tcp_cannot_be_told_to_probe(monkeypatch):
+    """Not every platform has every option."""
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE", raising=False)
+    async with emulated() as (emulator, gameye):
+        session = await gameye.launch(**FIELDS)
+        emulator.world.write_log(session.id, "ready\n")
+        async with gameye.logs(session.id, follow=True) as lines:
+            assert await anext(lines) == "ready"

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from gameye_async import ConfigurationError, GameyeError, NoAnswerError, ServerError
-from gameye_async.emulator import Fault, Quirks
+from gameye_async.emulator import Fault, Quirks, World
 from tests.after_launch.harness import FIELDS, WEST, Client, Stage, stage
 from tests.clients import failure
 from tests.reliability.stage import in_virtual_time
@@ -136,6 +136,56 @@ async def test_a_session_that_is_over_meanwhile_is_passed_over():
         found = await gameye.find_seat(IMAGE, ["x"], 2)
         assert found is not None
         assert found.id == left
+
+
+@in_virtual_time
+async def test_a_race_that_is_always_lost_ends(monkeypatch):
+    """Others come just before each join and are gone with each leave."""
+    asked = []
+    join, leave = World.join, World.leave
+
+    def crowded(world, body):
+        asked.append(world.clock())
+        join(world, {"session": body["session"], "players": ["a", "b"]})
+        return join(world, body)
+
+    def emptied(world, body):
+        leave(world, {"session": body["session"], "players": ["a", "b"]})
+        return leave(world, body)
+
+    monkeypatch.setattr(World, "join", crowded)
+    monkeypatch.setattr(World, "leave", emptied)
+    async with stage() as (place, gameye):
+        session_id = (await gameye.launch(**FIELDS)).id
+        assert await gameye.find_seat(IMAGE, ["x"], 2) is None
+        assert rosters(place)[session_id] == []
+    assert len(asked) == 6
+
+
+@in_virtual_time
+async def test_a_seat_in_a_session_that_ends_need_not_be_given_up():
+    """It is overfull when the join is answered, and over when the players want to leave."""
+    slow = [Fault("latency", operation=name, seconds=1.0) for name in ("join-session", "leave-session")]
+    async with stage(*slow) as (place, gameye):
+        session_id = (await gameye.launch(**FIELDS)).id
+        place.network.loop.call_later(0.5, place.world.join, {"session": session_id, "players": ["a", "b"]})
+        place.network.loop.call_later(1.5, place.world.end_session, session_id)
+        assert await gameye.find_seat(IMAGE, ["x"], 2) is None
+
+
+@in_virtual_time
+async def test_a_cancelled_search_that_has_no_seat_gives_none_up():
+    """The join is on its way when the search is cancelled, and the session ends before it arrives."""
+    async with stage(Fault("latency", operation="join-session", seconds=5.0)) as (place, gameye):
+        session_id = (await gameye.launch(**FIELDS)).id
+        place.faults.add(Fault("refuse", operation="leave-session", count=1))
+        searching = asyncio.create_task(gameye.find_seat(IMAGE, ["x"], 2))
+        await asyncio.sleep(2.0)
+        searching.cancel()
+        assert isinstance(await failure(searching), asyncio.CancelledError)
+        place.world.end_session(session_id)
+        await asyncio.sleep(10.0)
+        assert [fault.operation for fault in place.faults] == ["join-session", "leave-session"]
 
 
 @in_virtual_time

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gameye_async import AsyncGameye, ConfigurationError, LaunchRequest, NotFoundError
+from gameye_async import AsyncGameye, ClientStats, ConfigurationError, LaunchRequest, NotFoundError
 from gameye_async.emulator import Emulator, Fault
 
 
@@ -58,6 +58,28 @@ async def test_leaving_early_stops_what_was_launched_and_not_delivered():
             kept = (await anext(outcomes)).session
 
         assert [session.id for session in emulator.world.live] == [kept.id]
+
+
+async def test_leaving_early_leaves_the_sessions_of_a_queue_that_redelivers():
+    """Whoever repeats the ids takes them over."""
+    wanted = requests(50)
+    enough = asyncio.Event()
+
+    def look(stats: ClientStats) -> None:
+        if stats.launched >= 10:
+            enough.set()
+
+    async with Emulator() as emulator:
+        async with (
+            client_of(emulator) as gameye,
+            gameye.launch_many(wanted, concurrency=10, on_abandon="leave", on_progress=look) as outcomes,
+        ):
+            await anext(outcomes)
+            await enough.wait()
+
+        left = {session.id for session in emulator.world.live}
+        assert len(left) >= 10
+        assert left < {request.id for request in wanted}
 
 
 @pytest.mark.parametrize("how", ["exception", "cancel"])
@@ -121,6 +143,7 @@ async def test_stop_many_tells_which_were_over_already():
         found = await collect(gameye.stop_many([running.id, over.id, "unknown"], ordered=True))
 
         assert [outcome.stopped for outcome in found] == [True, False, None]
+        assert [outcome.ok for outcome in found] == [True, True, False]
         assert isinstance(found[2].error, NotFoundError)
         assert not emulator.world.live
 

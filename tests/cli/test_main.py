@@ -148,6 +148,15 @@ def test_a_missing_extra_is_told_with_the_way_to_get_it(package):
     assert result.stderr == "error: the command line needs an extra: pip install 'gameye-async[cli]'\n"
 
 
+def test_the_version_is_told_without_the_extra():
+    program = (
+        "import sys; sys.modules['cyclopts'] = None; sys.argv = ['gameye-async', '--version']; "
+        "from gameye_async.cli import main; sys.exit(main())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, f"{__version__}\n")
+
+
 def test_the_library_does_without_the_extra():
     program = "import sys, gameye_async.cli; sys.exit(not {'cyclopts', 'rich'}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

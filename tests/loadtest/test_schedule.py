@@ -9,9 +9,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gameye_async.loadtest import CONSTANT, SHAPES, Phase, Plan, Shape, schedule, spike
-from gameye_async.loadtest.schedule import expected_between
 
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+def expected_between(plan: Plan, begin: float, end: float) -> float:
+    """How many arrivals of all shards there are to be, on average, between two moments (seconds)."""
+    total = start = 0.0
+    for seconds, first, last in plan.shape.pieces(plan.rate, plan.duration):
+        low, high = max(begin - start, 0.0), min(end - start, seconds)
+        if low < high:
+            slope = (last - first) / seconds
+            total += (high - low) * (first + slope * (low + high) / 2)
+        start += seconds
+    return total
 
 
 def plan(location="eu-west", **options):

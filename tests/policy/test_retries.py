@@ -97,6 +97,11 @@ def test_the_bound_of_a_throttled_delay_doubles_up_to_the_cap(refusals, seconds)
     assert throttle_delay(policy, refusals, None, LONGEST) == seconds
 
 
+def test_without_a_floor_a_throttled_delay_may_be_nothing():
+    """Full jitter draws from nothing on, so that clients spread over the whole range."""
+    assert throttle_delay(RetryPolicy(throttle_floor=0.0), 1, None, SHORTEST) == 0.0
+
+
 @given(policy=POLICIES, refusals=FAILURES, asked=st.floats(0.0, 1e6), rng=RANDOMS)
 def test_what_the_api_asks_for_is_a_floor_that_the_cap_bounds(policy, refusals, asked, rng):
     floor = min(asked, policy.throttle_cap)
@@ -124,6 +129,12 @@ def test_looks_for_a_session_are_never_more_than_five_seconds_apart(tries, rng):
     assert 0.05 <= poll_delay(tries, rng) <= 5.0
 
 
+@pytest.mark.parametrize(("tries", "seconds"), [(1, 0.1), (2, 0.2), (6, 3.2), (7, 5.0), (5000, 5.0)])
+def test_looks_for_a_session_become_half_as_frequent_each_time(tries, seconds):
+    assert poll_delay(tries, LONGEST) == pytest.approx(seconds)
+    assert poll_delay(tries, SHORTEST) == pytest.approx(seconds / 2)
+
+
 def call(repeat: Repeat) -> Request[object]:
     return Request("describe", "GET", "/session/a", "/session/{id}", lambda _: None, repeat=repeat)
 
@@ -138,6 +149,8 @@ def call(repeat: Repeat) -> Request[object]:
         (NoAnswerError(timed_out=True), 14.0, None),
         (ServerError(status=503), 14.0, None),
         (BadAnswerError(status=200), 14.0, None),
+        (BadAnswerError(status=299), 14.0, None),
+        (BadAnswerError(status=300), None, None),
         (ApiError(status=418), None, None),
         (AuthenticationError(), None, None),
         (BadRequestError(), None, None),
@@ -163,6 +176,12 @@ def test_a_bad_answer_is_asked_for_twice_at_most():
 @pytest.mark.parametrize("error", [NotSentError(), CapacityError(), NoAnswerError(), ServerError()])
 def test_the_last_attempt_is_not_repeated(error, repeat):
     assert retry_cost(POLICY, call(repeat), error, POLICY.attempts) is None
+
+
+def test_the_last_tokens_can_be_spent():
+    budget = RetryBudget(14.0)
+    assert budget.spend(14.0)
+    assert not budget.spend(1.0)
 
 
 class BudgetMachine(RuleBasedStateMachine):

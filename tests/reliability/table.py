@@ -24,9 +24,8 @@ from tests.faultserver import FaultServer, Reply
 from tests.reliability.outages import Unresolvable, refusing, silent
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "aiohttp-failures.md"
-CONNECT_TIMEOUT = 0.2
 # Long for what ends by itself, so that a busy machine changes nothing; short for what never ends.
-PATIENT, IMPATIENT = 10.0, 0.2
+PATIENT, IMPATIENT = 10.0, 0.5
 
 REQUESTS: Mapping[str, Callable[[], Request[Any]]] = {
     "A launch (`POST /session`)": lambda: _api.launch(LaunchRequest("arena", "eu-west"), "eu-west"),
@@ -62,11 +61,13 @@ class Scene:
         url: Where the request goes.
         requests: What came in.
         options: Of the transport: how the connection is made.
+        connecting: Seconds until the client gives up making the connection.
     """
 
     url: str
     requests: list[Any] = field(factory=list)
     options: dict[str, Any] = field(factory=dict)
+    connecting: float = PATIENT
 
 
 Setting = Callable[[], AbstractAsyncContextManager[Scene]]
@@ -112,7 +113,7 @@ async def refused() -> AsyncIterator[Scene]:
 @asynccontextmanager
 async def unanswered_connection() -> AsyncIterator[Scene]:
     with silent() as address:
-        yield Scene(f"http://{address}")
+        yield Scene(f"http://{address}", connecting=IMPATIENT)
 
 
 @asynccontextmanager
@@ -215,7 +216,7 @@ async def alone(failure: Failure, scene: Scene, request: Callable[[], Request[An
     """The exception that aiohttp raises for the request, or a dash."""
     async with aiohttp.ClientSession(
         connector=scene.options.get("connector"),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=scene.connecting),
     ) as session:
         try:
             async with asyncio.timeout(failure.patience):
@@ -260,7 +261,7 @@ async def transport_to(scene: Scene, *, borrowed: bool) -> AsyncIterator[Transpo
             session = aiohttp.ClientSession(connector=options.pop("connector", None))
             options["session"] = await stack.enter_async_context(session)
         transport = Transport(
-            URL(scene.url), sweeper, user_agent="table", connect_timeout=CONNECT_TIMEOUT, **options
+            URL(scene.url), sweeper, user_agent="table", connect_timeout=scene.connecting, **options
         )
         stack.push_async_callback(transport.close)
         yield transport

@@ -7,16 +7,18 @@ import attrs
 import pytest
 
 from gameye_async import (
+    AsyncGameye,
     ClientClosedError,
     LaunchOutcomeUnknownError,
     OrphanRecord,
     Timeouts,
 )
-from gameye_async.emulator import Fault
+from gameye_async.emulator import Emulator, Fault
 from gameye_async.telemetry import AttemptAnswered, Event
 from tests.faultserver import FaultServer, answer, hang, held
 from tests.reliability.stage import (
     QUICK,
+    TOKEN,
     Script,
     described,
     in_virtual_time,
@@ -189,6 +191,66 @@ async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
             await call
         await server.wait_for_hangup()
     assert [orphan.session_id for orphan in orphans] == [request.id]
+
+
+async def test_a_callback_that_fails_does_not_keep_the_other_reports_back(caplog):
+    told: list[str] = []
+
+    def fail(orphan: OrphanRecord) -> None:
+        told.append(orphan.session_id)
+        raise RuntimeError("full disk")
+
+    wanted = [new_request(), new_request()]
+    async with FaultServer(hang()) as server:
+        async with quick_client(server.url, timeouts=Timeouts(close=0.05), on_orphan=fail) as gameye:
+            calls = [asyncio.create_task(gameye.launch(request)) for request in wanted]
+            await server.wait_for_request(2)
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert set(told) == {request.id for request in wanted}
+    assert caplog.text.count("RuntimeError: full disk") == 2
+
+
+@in_virtual_time
+async def test_a_session_that_cannot_be_stopped_for_minutes_is_reported():
+    async with stage(
+        Fault("latency", operation="session-run", seconds=5.0), Fault("refuse", operation="session-stop")
+    ) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        call.cancel()
+        await place.wait(400.0)
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+        assert place.orphans[0].reason.startswith("it could not be stopped: ")
+
+
+async def failing_token(fails: list[bool]) -> str:
+    """Fails as often as it is told to."""
+    if fails and fails.pop(0):
+        raise RuntimeError("the vault is sealed")
+    return TOKEN
+
+
+async def test_a_token_that_cannot_be_had_is_the_callers_own_error_while_nothing_was_sent():
+    async with (
+        Emulator(token=TOKEN) as emulator,
+        AsyncGameye(lambda: failing_token([True]), base_url=emulator.url) as gameye,
+    ):
+        with pytest.raises(RuntimeError, match="sealed"):
+            await gameye.launch(image="arena", location="eu-west")
+    assert not emulator.requests
+
+
+async def test_a_launch_that_may_have_happened_is_unknown_when_there_is_no_token_to_ask_with():
+    """The session is stopped as soon as there is one again."""
+    fails = [False, True]
+    async with Emulator(token=TOKEN, faults=[Fault("cut_after_commit", count=1)]) as emulator:
+        gameye = AsyncGameye(lambda: failing_token(fails), base_url=emulator.url, retry=QUICK)
+        async with gameye:
+            with pytest.raises(LaunchOutcomeUnknownError, match="no token for another attempt"):
+                await gameye.launch(image="arena", location="eu-west")
+            assert len(emulator.world.live) == 1
+    assert not emulator.world.live
 
 
 async def test_closing_ends_a_launch_that_was_not_sent(release):

@@ -13,6 +13,7 @@ from gameye_async import (
     NotSentError,
     OrphanRecord,
     StopUnconfirmedError,
+    _launcher,
 )
 from gameye_async.emulator import Fault
 from tests.faultserver import FaultServer, answer, close, hang, held, partial, redirect, reset
@@ -129,6 +130,29 @@ async def test_an_unconfirmed_stop_is_reported_when_the_client_closes():
     assert [orphan.session_id for orphan in orphans] == ["match-1"]
     assert [attempt.phase for attempt in caught.value.attempts] == ["not sent"]
     assert not isinstance(caught.value, NotSentError)
+
+
+@in_virtual_time
+async def test_a_stop_that_is_refused_for_minutes_is_reported():
+    async with stage(Fault("refuse", operation="session-stop")) as place:
+        session = await place.gameye.launch(new_request())
+        with pytest.raises(StopUnconfirmedError):
+            await place.gameye.stop(session.id)
+        await place.wait(400.0)
+        assert [orphan.session_id for orphan in place.orphans] == [session.id]
+        assert place.orphans[0].reason == "its stop was never confirmed"
+
+
+async def test_only_the_last_sessions_of_a_client_are_remembered(monkeypatch):
+    """Of an older one that the API has forgotten, too, nobody can say that it was ever launched."""
+    monkeypatch.setattr(_launcher, "_REMEMBERED", 1)
+    async with emulated(retention_seconds=0.0) as (emulator, gameye):
+        older, newer = [await gameye.launch(new_request()) for _ in range(2)]
+        for session in (older, newer):
+            emulator.world.end_session(session.id)
+        assert await gameye.stop(newer.id) is False
+        with pytest.raises(NotFoundError):
+            await gameye.stop(older.id)
 
 
 @in_virtual_time

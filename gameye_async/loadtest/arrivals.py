@@ -41,18 +41,6 @@ def schedule(plan: Plan) -> Iterator[Arrival]:
             yield Arrival(index, at, int(index * _GOLDEN % 1.0 * places))
 
 
-def expected_between(plan: Plan, begin: float, end: float) -> float:
-    """How many arrivals of all shards there are to be, on average, between two moments (seconds)."""
-    total = start = 0.0
-    for seconds, first, last in plan.shape.pieces(plan.rate, plan.duration):
-        low, high = max(begin - start, 0.0), min(end - start, seconds)
-        if low < high:
-            slope = (last - first) / seconds
-            total += (high - low) * (first + slope * (low + high) / 2)
-        start += seconds
-    return total
-
-
 def _moments(plan: Plan) -> Iterator[float]:
     pieces = iter(plan.shape.pieces(plan.rate, plan.duration))
     seconds, first, last = next(pieces)
