@@ -1,5 +1,6 @@
 """Everything that can be run on the project: `python -m nox -l` lists it, `python -m nox -s NAME` runs it."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,17 +32,19 @@ def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
     _install(session, "test", extras="cli,loadtest,otel,speed,worker")
     # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
-    flags = ["-X", "dev"] if session.python in (None, *PYTHONS[:1]) else []
-    session.run("python", *flags, "-m", "pytest", *session.posargs)
+    flags = " -X dev" if session.python in (None, *PYTHONS[:1]) else ""
+    workers = f"--tx={os.cpu_count()}*popen//python={session.bin}/python{flags}"
+    session.run("python", "-m", "pytest", *(session.posargs or ["--dist=load", workers]))
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Every line and branch of the core is tested: `-- tests/test_api.py` to see what one file reaches."""
     _install(session, "test", "coverage")
-    # Those of the command line and the emulator reach nothing of the core that the others do not.
-    rest = ("tests", "--ignore=tests/cli", "--ignore=tests/emulator", "--ignore=tests/test_packaging.py")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or rest))
+    # The others, of what stands on the core, reach nothing of it that these do not.
+    others = ("cli", "docs", "emulator", "examples", "loadtest", "worker", "test_packaging.py")
+    core = ["tests", *(f"--ignore=tests/{name}" for name in others)]
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or core))
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
 
 
