@@ -5,14 +5,27 @@ asked as well, because just that one can say where in the JSON the fault lies.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
 from attrs import define
 
+from gameye_async._values import (
+    JSON_NAMES,
+    MAX_PORT,
+    PROTOCOLS,
+    kind_of,
+    read_host,
+    read_list,
+    read_object,
+    read_port,
+    read_port_map,
+    read_protocol,
+    read_text,
+    read_unix_ms,
+    strict,
+)
 from gameye_async.errors import BadAnswerError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Location, Port, Roster, SessionDetails, SessionStatus, SessionSummary
@@ -121,14 +134,14 @@ def parse_launch_request(payload: object) -> LaunchRequest:
         ConfigurationError: A field is missing, unknown, of the wrong type, or refused by the model.
     """
     if not isinstance(payload, Mapping):
-        raise ConfigurationError(f"a launch request is a JSON object, not {_kind(payload)}")
+        raise ConfigurationError(f"a launch request is a JSON object, not {kind_of(payload)}")
     fields: dict[str, Any] = {}
     for name, value in cast("Mapping[str, Any]", payload).items():
         if name not in _REQUEST_FIELDS:
             raise ConfigurationError(f"{name!r} is not a field of a launch request")
         expected = _CONTAINERS.get(name)
         if expected is not None and not isinstance(value, expected):
-            raise ConfigurationError(f"{name} must be {_JSON_NAMES[expected]}, not {_kind(value)}")
+            raise ConfigurationError(f"{name} must be {JSON_NAMES[expected]}, not {kind_of(value)}")
         fields[_REQUEST_FIELDS[name]] = value
     for name in ("image", "location"):
         if name not in fields:
@@ -137,95 +150,10 @@ def parse_launch_request(payload: object) -> LaunchRequest:
 
 
 _CONTAINERS: dict[str, type] = {"env": dict, "labels": dict, "args": list}
-_JSON_NAMES: dict[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    type(None): "null",
-}
-
-
-def _kind(value: object) -> str:
-    return _JSON_NAMES.get(type(value), type(value).__name__)
-
-
-def _strict(expected: type[T]) -> Callable[[Any, Any], T]:
-    """A hook that takes just this JSON type, because cattrs would turn 7 into "7" and "no" into True."""
-
-    def structure(value: Any, _: Any) -> T:
-        if type(value) is not expected:
-            raise ValueError(f"expected {_JSON_NAMES[expected]}, got {_kind(value)}")
-        return value
-
-    return structure
-
-
-_text = _strict(str)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {_kind(value)}")  # noqa: TRY004  -- a fault of the data
-    return cast("dict[str, Any]", value)
-
-
-# A poisoned answer must not make a matchmaker send players to `host="a b\n"`.
-_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
-_PROTOCOLS = ("tcp", "udp")
-_MAX_PORT = 65_535
-
-
-def _host(value: Any, _: Any) -> str:
-    if not _HOST.fullmatch(_text(value, str)):
-        raise ValueError("expected an IP address or host name")
-    return cast("str", value)
-
-
-def _protocol(value: Any, _: Any) -> str:
-    if value not in _PROTOCOLS:
-        raise ValueError("expected tcp or udp")
-    return cast("str", value)
-
-
-def _port_number(value: Any, _: Any) -> int:
-    # The descriptions say "number", so 49160.0 is as good as 49160; True is not.
-    if type(value) not in (int, float) or not 1 <= value <= _MAX_PORT or value != int(value):
-        raise ValueError(f"expected a port from 1 to {_MAX_PORT}")
-    return int(value)
-
-
-def _port_map(value: Any, _: Any) -> tuple[Port, ...]:
-    """`{"80/tcp": 49160}`, which list and describe answer where a launch answers an array."""
-    ports: list[Port] = []
-    for name, host in _object(value).items():
-        container, _, protocol = name.partition("/")
-        if not container.isdecimal():
-            raise ValueError("expected names such as 80/tcp")
-        ports.append(
-            Port(
-                cast("Any", _protocol(protocol, str)),
-                _port_number(int(container), int),
-                _port_number(host, int),
-            )
-        )
-    return tuple(ports)
-
-
-def _created(value: Any, _: Any) -> datetime:
-    """Unix milliseconds; the description says just "timestamp", its example says which."""
-    if type(value) not in (int, float):
-        raise ValueError(f"expected a number, got {_kind(value)}")
-    try:
-        return datetime.fromtimestamp(value / 1000, UTC)
-    except (OverflowError, OSError, ValueError):
-        raise ValueError("expected Unix milliseconds") from None
 
 
 def _status(value: Any, _: Any) -> SessionStatus:
-    return SessionStatus(_text(value, str))
+    return SessionStatus(read_text(value, str))
 
 
 def _embedded(labels: Any, name: str) -> dict[str, str] | None:
@@ -244,7 +172,7 @@ _API_LABELS = frozenset({"env", "tags", "gameye"})
 
 def _labels(value: Any, _: Any) -> dict[str, str]:
     """The user's labels: JSON text under `tags` today, flat beside the API's own in other versions."""
-    labels = _object(value)
+    labels = read_object(value)
     tags = _embedded(labels, "tags")
     if tags is not None:
         return tags
@@ -256,17 +184,11 @@ def _env(value: Any, _: Any) -> dict[str, str]:
 
 
 def _joined(value: Any, _: Any) -> tuple[str, ...]:
-    return tuple([_text(player, str) for player in _list(value["joined"])])
+    return tuple([read_text(player, str) for player in read_list(value["joined"])])
 
 
 def _joined_count(value: Any, _: Any) -> int:
-    return _strict(int)(value["joinedCount"], int)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"expected a list, got {_kind(value)}")  # noqa: TRY004  -- a fault of the data
-    return cast("list[Any]", value)
+    return strict(int)(value["joinedCount"], int)
 
 
 def _is_list(kind: Any) -> bool:
@@ -282,14 +204,14 @@ def _converter(*, detailed: bool) -> "Converter":
 
     converter = Converter(detailed_validation=detailed)
     for primitive in (str, int, bool):
-        converter.register_structure_hook(primitive, _strict(primitive))
+        converter.register_structure_hook(primitive, strict(primitive))
     converter.register_structure_hook(SessionStatus, _status)
 
     @converter.register_structure_hook_factory(_is_list)
     def strict_list(kind: Any) -> Callable[[Any, Any], list[Any]]:
         # cattrs would take a text for a list of letters.
         entries = list_structure_factory(kind, converter)
-        return lambda value, kind: entries(_list(value), kind)
+        return lambda value, kind: entries(read_list(value), kind)
 
     def distinct(kind: Any) -> Any:
         # The description's own example repeats a port.
@@ -300,21 +222,21 @@ def _converter(*, detailed: bool) -> "Converter":
         structure: Callable[..., Any] = make_dict_structure_fn(
             cls, converter, _cattrs_detailed_validation=detailed, **overrides
         )
-        converter.register_structure_hook(cls, lambda payload, kind: structure(_object(payload), kind))
+        converter.register_structure_hook(cls, lambda payload, kind: structure(read_object(payload), kind))
 
     fields(
         Port,
-        protocol=override(rename="type", struct_hook=_protocol),
-        container=override(struct_hook=_port_number),
-        host=override(struct_hook=_port_number),
+        protocol=override(rename="type", struct_hook=read_protocol),
+        container=override(struct_hook=read_port),
+        host=override(struct_hook=read_port),
     )
-    fields(LaunchAnswer, host=override(struct_hook=_host), ports=distinct(Port))
+    fields(LaunchAnswer, host=override(struct_hook=read_host), ports=distinct(Port))
     fields(Location, ips=distinct(str))
     fields(Roster, players=distinct(str))
     summary = {
-        "host": override(struct_hook=_host),
-        "created": override(struct_hook=_created),
-        "ports": override(rename="port", struct_hook=_port_map),
+        "host": override(struct_hook=read_host),
+        "created": override(struct_hook=read_unix_ms),
+        "ports": override(rename="port", struct_hook=read_port_map),
         "version": override(rename="tag"),
         "labels": override(struct_hook=_labels),
         "env": override(rename="labels", struct_hook=_env),
@@ -381,16 +303,16 @@ def _plain_launch_answer(payload: dict[str, Any]) -> LaunchAnswer:
     if type(entries) is not list or not (name is None or type(name) is str):
         raise ValueError
     ports = dict.fromkeys([_plain_port(entry) for entry in cast("list[Any]", entries)])
-    return LaunchAnswer(_host(host, str), tuple([Port(*port) for port in ports]), name)
+    return LaunchAnswer(read_host(host, str), tuple([Port(*port) for port in ports]), name)
 
 
 def _plain_port(entry: dict[str, Any]) -> tuple[Any, int, int]:
     protocol, container, host = entry["type"], entry["container"], entry["host"]
     if (
-        protocol in _PROTOCOLS
+        protocol in PROTOCOLS
         and type(container) is type(host) is int
-        and 1 <= container <= _MAX_PORT
-        and 1 <= host <= _MAX_PORT
+        and 1 <= container <= MAX_PORT
+        and 1 <= host <= MAX_PORT
     ):
         return protocol, container, host
     raise ValueError
