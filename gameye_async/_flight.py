@@ -52,13 +52,17 @@ class Flight:
         self.callers += 1
         delivered = False
         try:
-            with self._sweeper.until(until) as limit:
-                if self.task is None:
-                    self._limit = limit
-                    session = await self.launch.run()
-                    delivered = True
-                    return session
-                await _ended(self.task)
+            # An answer that came in the moment in which the time was over is there the second time.
+            for _ in range(2):
+                with self._sweeper.until(until) as limit:
+                    if self.task is None:
+                        self._limit = limit
+                        session = await self.launch.run()
+                        delivered = True
+                        return session
+                    await _ended(self.task)
+                if not self.launch.in_flight:
+                    break
             # Perhaps it ended in the very moment in which the time was over.
             if self.task is not None and self.task.done() and not self.task.cancelled():
                 session = self.task.result()

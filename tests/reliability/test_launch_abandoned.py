@@ -1,6 +1,7 @@
 """Launches that nobody waits for any more: cancelled, overdue, or outlived by their client."""
 
 import asyncio
+import time
 
 import aiohttp
 import attrs
@@ -15,7 +16,7 @@ from gameye_async import (
 )
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.telemetry import AttemptAnswered, Event
-from tests.faultserver import FaultServer, answer, hang, held
+from tests.faultserver import FaultServer, Reply, Wire, answer, hang, held
 from tests.reliability.stage import (
     QUICK,
     TOKEN,
@@ -146,6 +147,19 @@ async def test_a_launch_under_way_at_its_deadline_is_unknown_and_then_stopped(re
         release.set()
         await server.wait_for_request(3)
     assert methods(server) == ["POST", "GET", "DELETE"]
+
+
+async def test_an_answer_in_the_moment_of_the_deadline_is_delivered():
+    """A busy loop finds both at once, and the session is there."""
+    request = new_request()
+
+    async def answer_and_be_busy(wire: Wire) -> None:
+        await launched(request).play(wire)
+        time.sleep(0.2)  # noqa: ASYNC251  -- the loop is to stand still
+
+    async with FaultServer(Reply(answer_and_be_busy)) as server, quick_client(server.url) as gameye:
+        assert (await gameye.launch(request, deadline=0.1)).id == request.id
+    assert methods(server) == ["POST"]
 
 
 async def test_a_caller_whose_launch_was_overdue_or_closed_is_not_left_cancelled(release):
