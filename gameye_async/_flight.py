@@ -82,7 +82,7 @@ class Flight:
         """The client closes: an attempt in flight may still deliver, anything else ends now."""
         if not self.launch.in_flight:
             self._end()
-        if self.task is None:
+        if self.task is None and self._landed is None:
             self._landed = asyncio.Event()
             self._supervisor.spawn(self._outlast(self._landed))
 
@@ -119,9 +119,11 @@ class Flight:
         try:
             await landed.wait()
         except asyncio.CancelledError:
-            self.launch.hold(on=False)
-            self._end()
-            await landed.wait()
+            # What goes on without its caller is ended as all tasks are, after its first step.
+            if not landed.is_set():
+                self.launch.hold(on=False)
+                self._end()
+                await landed.wait()
             raise
 
 

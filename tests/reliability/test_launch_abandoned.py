@@ -193,6 +193,53 @@ async def test_closing_waits_for_a_launch_under_way(release):
     assert methods(server) == ["POST"]
 
 
+async def test_closing_from_two_places_waits_for_the_same_launch(release):
+    """A handler of a signal may close a client whose `async with` is just being left."""
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server:
+        gameye = await quick_client(server.url).__aenter__()
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        closings = [asyncio.create_task(gameye.aclose()) for _ in range(2)]
+        await asyncio.sleep(0)
+        release.set()
+        _, unclosed = await asyncio.wait(closings, timeout=5.0)
+        assert not unclosed
+    assert (await call).id == request.id
+
+
+@in_virtual_time
+async def test_a_launch_cancelled_as_the_grace_of_its_client_ends_is_reported():
+    async with stage(
+        Fault("latency", operation="session-run", seconds=5.0), client={"timeouts": Timeouts(close=1.0)}
+    ) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        closing = asyncio.create_task(place.gameye.aclose())
+        await place.wait(0.0)
+        asyncio.get_running_loop().call_later(1.0, call.cancel)
+        await asyncio.wait([call, closing])
+        assert call.cancelled()
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+
+
+@in_virtual_time
+async def test_a_launch_cancelled_together_with_the_closing_of_its_client_is_reported():
+    """As by a task group that holds both: the pool is closed before the launch is taken up again."""
+    async with stage(Fault("latency", operation="session-run", seconds=5.0)) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        closing = asyncio.create_task(place.gameye.aclose())
+        await place.wait(0.0)
+        closing.cancel()
+        call.cancel()
+        await asyncio.wait([call, closing])
+        await place.wait(10.0)
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+
+
 async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
     request = new_request()
     orphans: list[OrphanRecord] = []
