@@ -78,6 +78,11 @@ class Flight:
             if not self.callers and not delivered:
                 self._abandon()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it is about to end because nobody waited for it."""
+        return self.task is not None and self.task.cancelling() > 0
+
     def close(self) -> None:
         """The client closes: an attempt in flight may still deliver, anything else ends now."""
         if not self.launch.in_flight:
