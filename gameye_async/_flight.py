@@ -52,13 +52,17 @@ class Flight:
         self.callers += 1
         delivered = False
         try:
-            with self._sweeper.until(until) as limit:
-                if self.task is None:
-                    self._limit = limit
-                    session = await self.launch.run()
-                    delivered = True
-                    return session
-                await _ended(self.task)
+            # An answer that came in the moment in which the time was over is there the second time.
+            for _ in range(2):
+                with self._sweeper.until(until) as limit:
+                    if self.task is None:
+                        self._limit = limit
+                        session = await self.launch.run()
+                        delivered = True
+                        return session
+                    await _ended(self.task)
+                if not self.launch.in_flight:
+                    break
             # Perhaps it ended in the very moment in which the time was over.
             if self.task is not None and self.task.done() and not self.task.cancelled():
                 session = self.task.result()
@@ -74,11 +78,16 @@ class Flight:
             if not self.callers and not delivered:
                 self._abandon()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it is about to end because nobody waited for it."""
+        return self.task is not None and self.task.cancelling() > 0
+
     def close(self) -> None:
         """The client closes: an attempt in flight may still deliver, anything else ends now."""
         if not self.launch.in_flight:
             self._end()
-        if self.task is None:
+        if self.task is None and self._landed is None:
             self._landed = asyncio.Event()
             self._supervisor.spawn(self._outlast(self._landed))
 
@@ -115,9 +124,11 @@ class Flight:
         try:
             await landed.wait()
         except asyncio.CancelledError:
-            self.launch.hold(on=False)
-            self._end()
-            await landed.wait()
+            # What goes on without its caller is ended as all tasks are, after its first step.
+            if not landed.is_set():
+                self.launch.hold(on=False)
+                self._end()
+                await landed.wait()
             raise
 
 

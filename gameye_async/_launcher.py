@@ -186,6 +186,9 @@ class Launcher:
         launch = flight.launch
         if not terms.idempotent or launch.request != request or launch.terms.on_abandon == "stop":
             raise ConfigurationError(f"a launch with the id {request.id} is under way in this client already")
+        if flight.is_cancelled:
+            # It has nothing in flight, and ends in the next turn of the loop.
+            return None
         launch.deadline = max(launch.deadline, until)
         launch.abandoned = False
         return flight

@@ -104,7 +104,7 @@ class Supervisor:
             return
         try:
             self.on_orphan(record)
-        except Exception:  # noqa: BLE001  -- whatever the user's callback raises, the others are still told
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  -- the others are still told
             _log.exception("on_orphan failed for session %s", session_id)
 
     async def drain(self, grace: float) -> None:

@@ -26,7 +26,7 @@ from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
-from gameye_async.errors import ClientClosedError, ConfigurationError
+from gameye_async.errors import ClientClosedError, ConfigurationError, NotFoundError
 from gameye_async.launch_request import LaunchRequest, format_ttl
 from gameye_async.models import (
     LaunchOutcome,
@@ -432,7 +432,9 @@ class AsyncGameye(AfterLaunch):
         )
         if stop:
             async with self.stop_many(session.id for session in found) as outcomes:
-                unconfirmed = [outcome.error async for outcome in outcomes if outcome.error]
+                errors = [outcome.error async for outcome in outcomes]
+            # One that is gone already need not be stopped.
+            unconfirmed = [error for error in errors if error and not isinstance(error, NotFoundError)]
             if unconfirmed:
                 raise unconfirmed[0]
         return found

@@ -139,9 +139,10 @@ class Transport:
         Raises:
             ClientClosedError: The borrowed session was closed.
         """
-        if self._session.closed:
-            raise ClientClosedError("the aiohttp session that this client uses is closed")
         progress = progress or Progress()
+        # One that went out before is unknown, and not unsent.
+        if self._session.closed and not progress.started:
+            raise ClientClosedError("the aiohttp session that this client uses is closed")
         failure: type[BaseException] = TimeoutError
         try:
             with self._sweeper.until(until):

@@ -162,6 +162,9 @@ class FastPath:
                 message, content = await protocol.read()
             except HttpProcessingError:
                 raise NotHttpError from None
+            except aiohttp.EofStream:
+                # It was lost before it was held open, and a pool that closes forgets why.
+                raise aiohttp.ServerDisconnectedError from None
             # 1xx answers, such as early hints, come before the one that counts.
             if message.code == 101 or not 100 <= message.code < 200:  # noqa: PLR2004  -- HTTP's classes
                 progress.answered = Answered(message.code, message.headers, b"", "the answer was cut off")

@@ -69,7 +69,7 @@ class Emitter:
         for listener in self.listeners:
             try:
                 listener(event)
-            except Exception as error:  # noqa: BLE001  -- no launch fails because of who looks on
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  -- no launch fails because of who looks on
                 self._complain(type(error).__name__)
 
     def _started(

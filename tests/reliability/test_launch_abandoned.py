@@ -1,6 +1,7 @@
 """Launches that nobody waits for any more: cancelled, overdue, or outlived by their client."""
 
 import asyncio
+import time
 
 import aiohttp
 import attrs
@@ -15,7 +16,7 @@ from gameye_async import (
 )
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.telemetry import AttemptAnswered, Event
-from tests.faultserver import FaultServer, answer, hang, held
+from tests.faultserver import FaultServer, Reply, Wire, answer, hang, held
 from tests.reliability.stage import (
     QUICK,
     TOKEN,
@@ -148,6 +149,19 @@ async def test_a_launch_under_way_at_its_deadline_is_unknown_and_then_stopped(re
     assert methods(server) == ["POST", "GET", "DELETE"]
 
 
+async def test_an_answer_in_the_moment_of_the_deadline_is_delivered():
+    """A busy loop finds both at once, and the session is there."""
+    request = new_request()
+
+    async def answer_and_be_busy(wire: Wire) -> None:
+        await launched(request).play(wire)
+        time.sleep(0.2)  # noqa: ASYNC251  -- the loop is to stand still
+
+    async with FaultServer(Reply(answer_and_be_busy)) as server, quick_client(server.url) as gameye:
+        assert (await gameye.launch(request, deadline=0.1)).id == request.id
+    assert methods(server) == ["POST"]
+
+
 async def test_a_caller_whose_launch_was_overdue_or_closed_is_not_left_cancelled(release):
     """The launch runs in his own task, which is cancelled to end it."""
     first, second = new_request(), new_request()
@@ -179,6 +193,53 @@ async def test_closing_waits_for_a_launch_under_way(release):
     assert methods(server) == ["POST"]
 
 
+async def test_closing_from_two_places_waits_for_the_same_launch(release):
+    """A handler of a signal may close a client whose `async with` is just being left."""
+    request = new_request()
+    async with FaultServer(script_for(request, release)) as server:
+        gameye = await quick_client(server.url).__aenter__()
+        call = asyncio.create_task(gameye.launch(request))
+        await server.wait_for_request()
+        closings = [asyncio.create_task(gameye.aclose()) for _ in range(2)]
+        await asyncio.sleep(0)
+        release.set()
+        _, unclosed = await asyncio.wait(closings, timeout=5.0)
+        assert not unclosed
+    assert (await call).id == request.id
+
+
+@in_virtual_time
+async def test_a_launch_cancelled_as_the_grace_of_its_client_ends_is_reported():
+    async with stage(
+        Fault("latency", operation="session-run", seconds=5.0), client={"timeouts": Timeouts(close=1.0)}
+    ) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        closing = asyncio.create_task(place.gameye.aclose())
+        await place.wait(0.0)
+        asyncio.get_running_loop().call_later(1.0, call.cancel)
+        await asyncio.wait([call, closing])
+        assert call.cancelled()
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+
+
+@in_virtual_time
+async def test_a_launch_cancelled_together_with_the_closing_of_its_client_is_reported():
+    """As by a task group that holds both: the pool is closed before the launch is taken up again."""
+    async with stage(Fault("latency", operation="session-run", seconds=5.0)) as place:
+        request = new_request()
+        call = asyncio.create_task(place.gameye.launch(request))
+        await place.wait(1.0)
+        closing = asyncio.create_task(place.gameye.aclose())
+        await place.wait(0.0)
+        closing.cancel()
+        call.cancel()
+        await asyncio.wait([call, closing])
+        await place.wait(10.0)
+        assert [orphan.session_id for orphan in place.orphans] == [request.id]
+
+
 async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
     request = new_request()
     orphans: list[OrphanRecord] = []
@@ -193,12 +254,13 @@ async def test_closing_ends_what_outlasts_its_grace_and_reports_it():
     assert [orphan.session_id for orphan in orphans] == [request.id]
 
 
-async def test_a_callback_that_fails_does_not_keep_the_other_reports_back(caplog):
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+async def test_a_callback_that_fails_does_not_keep_the_other_reports_back(caplog, error):
     told: list[str] = []
 
     def fail(orphan: OrphanRecord) -> None:
         told.append(orphan.session_id)
-        raise RuntimeError("full disk")
+        raise error("full disk")
 
     wanted = [new_request(), new_request()]
     async with FaultServer(hang()) as server:
@@ -207,7 +269,7 @@ async def test_a_callback_that_fails_does_not_keep_the_other_reports_back(caplog
             await server.wait_for_request(2)
         await asyncio.gather(*calls, return_exceptions=True)
     assert set(told) == {request.id for request in wanted}
-    assert caplog.text.count("RuntimeError: full disk") == 2
+    assert caplog.text.count(f"{error.__name__}: full disk") == 2
 
 
 @in_virtual_time

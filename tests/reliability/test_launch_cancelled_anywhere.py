@@ -101,20 +101,43 @@ async def is_cancelled_in_time(plot: Plot, turn: int) -> bool:
     return call.cancelled()
 
 
-@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "before its client"])
+def cancel_nobody(call: asyncio.Task[Any], closing: asyncio.Task[None]) -> None:
+    """The client is closed, and that is all."""
+
+
+def cancel_the_launch(call: asyncio.Task[Any], _: asyncio.Task[None]) -> None:
+    call.cancel()
+
+
+def cancel_both(call: asyncio.Task[Any], closing: asyncio.Task[None]) -> None:
+    """As a task group does that holds both, when the closing has just begun."""
+    for task in (call, closing):
+        asyncio.get_running_loop().call_soon(task.cancel)
+
+
+@pytest.mark.parametrize(
+    ("grace", "interrupt"),
+    [(0.0, cancel_nobody), (0.0, cancel_the_launch), (1.0, cancel_both)],
+    ids=["before its client", "at once", "with the closing"],
+)
 @pytest.mark.parametrize("plot", PLOTS)
-def test_a_client_closed_at_any_turn_leaves_nothing_unreported(plot, at_once):
-    """Without any grace, and also when the launch is cancelled in the same moment."""
+def test_a_client_closed_at_any_turn_leaves_nothing_unreported(plot, grace, interrupt):
+    """Without any grace, and also when the launch, or the closing itself, is cancelled in the same moment."""
 
     def is_closed(turn: int) -> bool:
-        return run(partial(is_closed_in_time, PLOTS[plot], turn, cancel=at_once), max_time=3_600.0)
+        return run(partial(is_closed_in_time, PLOTS[plot], turn, grace, interrupt), max_time=3_600.0)
 
     assert next(turn for turn in count() if not is_closed(turn)) > 5
 
 
-async def is_closed_in_time(plot: Plot, turn: int, *, cancel: bool) -> bool:
+async def is_closed_in_time(
+    plot: Plot,
+    turn: int,
+    grace: float,
+    interrupt: Callable[[asyncio.Task[Any], asyncio.Task[None]], None],
+) -> bool:
     """Close the client before a turn of the loop and check what is left; False when the launch was over."""
-    client = {"retry": RETRY, "timeouts": Timeouts(close=0.0)} | dict(plot.client)
+    client = {"retry": RETRY, "timeouts": Timeouts(close=grace)} | dict(plot.client)
     plan = ScriptedFaults(responses=plot.answers)
     async with stage(*plot.faults, plan=plan, client=client, **plot.options) as place:
         other = await plot.prepare(place)
@@ -124,15 +147,15 @@ async def is_closed_in_time(plot: Plot, turn: int, *, cancel: bool) -> bool:
         def close() -> None:
             if not call.done():
                 closings.append(asyncio.create_task(place.gameye.aclose()))
-                if cancel:
-                    call.cancel()
+                interrupt(call, closings[0])
 
         before_turn(turn, close)
         await asyncio.wait([call, *filter(None, [other])])
-        await asyncio.gather(*closings)
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*closings)
         delivered = {task.result().id for task in (call, other) if task and has_session(task)}
-        reported = {orphan.session_id for orphan in place.orphans}
         await place.wait(SETTLING)
+        reported = {orphan.session_id for orphan in place.orphans}
         assert {session.id for session in place.world.live} - delivered <= reported
         assert place.network.stats.open == 0
         assert_at_rest(place.gameye)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gameye_async import ConfigurationError, LaunchOutcomeUnknownError
+from gameye_async.emulator import Fault
 from tests.faultserver import FaultServer, answer, held
 from tests.reliability.stage import (
     EAST,
@@ -133,6 +134,16 @@ async def test_who_comes_back_in_time_takes_the_abandoned_launch_over(gameye, se
     release.set()
     assert (await call).id == REQUEST.id
     assert methods(server) == ["POST"]
+
+
+@in_virtual_time
+async def test_who_comes_back_as_the_launch_ends_starts_another():
+    async with stage(Fault("refuse", status=420, retry_after=20.0, count=1)) as place:
+        first = asyncio.create_task(place.gameye.launch(REQUEST, idempotent=True))
+        await place.wait(1.0)
+        first.cancel()
+        assert (await asyncio.create_task(place.gameye.launch(REQUEST, idempotent=True))).id == REQUEST.id
+    assert place.served == ["POST", "GET", "POST"]
 
 
 async def test_an_id_whose_session_is_being_stopped_is_refused():

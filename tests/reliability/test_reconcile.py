@@ -132,8 +132,9 @@ async def test_what_is_over_is_no_stray():
     assert methods(server) == ["GET"]
 
 
-async def test_a_session_that_ends_meanwhile_is_fine():
-    fault = Fault("refuse", status=409, operation="session-stop", count=1)
+@pytest.mark.parametrize("status", [404, 409])
+async def test_a_session_that_ends_meanwhile_is_fine(status):
+    fault = Fault("refuse", status=status, operation="session-stop", count=1)
     async with emulated(fault) as (emulator, gameye):
         occupy(emulator.world, "blue-1", "blue-2")
         await gameye.reconcile((), id_prefix="blue-", stop=True)

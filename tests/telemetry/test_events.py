@@ -482,7 +482,7 @@ async def test_launches_at_once_are_told_apart(told):
 
 async def test_a_listener_that_raises_harms_no_launch(caplog):
     """It is said once for each class, and without its text, which may hold anything."""
-    errors = iter([ValueError("canary"), KeyError("canary")] * 10)
+    errors = iter([ValueError("canary"), KeyError("canary"), asyncio.CancelledError("canary")] * 10)
 
     def listen(_: Event) -> None:
         raise next(errors)
@@ -492,7 +492,11 @@ async def test_a_listener_that_raises_harms_no_launch(caplog):
             await gameye.launch(new_request())
         assert len(emulator.world.live) == 2
     complaints = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert [text.split()[2].strip(",") for text in complaints] == ["ValueError", "KeyError"]
+    assert [text.split()[2].strip(",") for text in complaints] == [
+        "ValueError",
+        "KeyError",
+        "CancelledError",
+    ]
     assert "canary" not in caplog.text
 
 
