@@ -100,7 +100,7 @@ async def test_a_shared_gate_lets_each_launch_through_and_is_closed_with_the_cli
             seen.append("closed")
 
     class Shared:
-        def open(self, account: Callable[[], Awaitable[str]], _rng: Random) -> Gate:
+        def open(self, account: Callable[[], Awaitable[str]], rng: Random) -> Gate:
             self.account = account
             return Gate()
 
