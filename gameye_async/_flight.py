@@ -116,7 +116,7 @@ class Flight:
         self._closed = True
         if self.task is not None:
             self.task.cancel()
-        elif self._limit is not None:
+        elif self._limit is not None:  # pragma: no branch  -- without a task, its caller waits within a limit
             self._limit.end()
 
     async def _outlast(self, landed: asyncio.Event) -> None:

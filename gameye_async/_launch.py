@@ -237,7 +237,7 @@ class Launch:
                 self._may_have_worked()
             raise
         finally:
-            if not held:
+            if not held:  # pragma: no branch  -- what is held open goes on with its cancellation
                 self._attempt = None
                 caller.launches.leave()
                 self.launcher.gates.unanswered(attempt.location)

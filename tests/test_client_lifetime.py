@@ -5,7 +5,8 @@ import gc
 import os
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -16,10 +17,12 @@ from gameye_async import (
     ClientClosedError,
     ConfigurationError,
     NotFoundError,
+    Pacing,
     RetryPolicy,
     Timeouts,
 )
-from tests.clients import TOKEN, client_of, failure
+from gameye_async.settings import Token
+from tests.clients import LAUNCHED, TOKEN, client_of, failure
 from tests.faultserver import FaultServer, answer, html_502, json_answer
 
 # Made and never entered, it has no address of its own.
@@ -83,6 +86,35 @@ async def test_closing_twice_or_before_entering_does_nothing():
     async with gameye:
         await gameye.aclose()
     await gameye.aclose()
+
+
+async def test_a_shared_gate_lets_each_launch_through_and_is_closed_with_the_client():
+    """It is told an account that is no token, and closed once, after the last launch."""
+    seen: list[str] = []
+
+    class Gate:
+        async def turn(self) -> None:
+            seen.append("turn")
+
+        async def aclose(self) -> None:
+            seen.append("closed")
+
+    class Shared:
+        def open(self, account: Callable[[], Awaitable[str]], rng: Random) -> Gate:
+            self.account = account
+            return Gate()
+
+    shared = Shared()
+    async with (
+        FaultServer([json_answer(201, LAUNCHED)] * 2) as server,
+        client_of(server, pacing=Pacing(shared=shared)) as gameye,
+    ):
+        for _ in range(2):
+            await gameye.launch(image="my-game", location="eu-west")
+        assert seen == ["turn", "turn"]
+        await gameye.aclose()
+    assert seen == ["turn", "turn", "closed"]
+    assert await shared.account() == await Token(TOKEN).fingerprint()
 
 
 async def test_a_repr_says_whether_it_is_open():

@@ -136,6 +136,23 @@ def test_json_that_is_no_launch_request_is_refused_by_name(payload, said):
         _codec.parse_launch_request(payload)
 
 
+def test_json_that_somebody_wrote_is_read():
+    assert _codec.parse_json(b'{"id": "match-1"}') == {"id": "match-1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"id": }', "^not JSON: Expecting value at column 8$"),
+        (b'{"id": "\xff"}', "neither text"),
+        (b"[" * 100_000, "neither text nor data of any sane depth"),
+    ],
+)
+def test_what_is_not_json_is_refused_with_the_place_of_the_fault_where_there_is_one(text, said):
+    with pytest.raises(ConfigurationError, match=said):
+        _codec.parse_json(text)
+
+
 def test_the_answer_of_a_launch_may_lack_its_id(codec):
     with_id = codec.launch_answer(LAUNCHED | {"id": "match-1"})
     without = codec.launch_answer(LAUNCHED)

@@ -67,6 +67,11 @@ def test_dir_and_a_star_know_what_is_imported_later():
     assert set(names) >= set(gameye_async.__all__)
 
 
+def test_dir_knows_a_name_before_its_first_use(monkeypatch):
+    monkeypatch.delitem(vars(gameye_async), "Rollout", raising=False)
+    assert "Rollout" in dir(gameye_async)
+
+
 @pytest.mark.parametrize("name", ["Artifact", "Collected", "Rollout", "extract_artifact", "tcp_probe"])
 def test_a_name_that_is_imported_later_is_one_object_and_pickles(name):
     value = getattr(gameye_async, name)

@@ -64,6 +64,16 @@ async def test_a_token_callable_is_asked_each_time():
     assert [await token.credential(), await token.credential()] == ["Bearer first", "Bearer second"]
 
 
+async def test_the_fingerprint_of_a_token_names_its_account_and_does_not_tell_the_token():
+    async def rotate() -> str:
+        return SECRET
+
+    fingerprint = await Token(SECRET).fingerprint()
+    assert fingerprint == await Token(rotate).fingerprint()
+    assert fingerprint != await Token(f"{SECRET}-2").fingerprint()
+    assert SECRET not in fingerprint
+
+
 @pytest.mark.parametrize("given", ["", f"{SECRET}\n", None, 7])
 async def test_a_token_callable_that_gives_none_is_a_configuration_error(given):
     async def rotate() -> str:

@@ -55,7 +55,7 @@ class Spans:
                 self._add(call, "gameye.orphan_stopped", _orphan(event))
             case OrphanReported():
                 self._add(call, "gameye.orphan_reported", _orphan(event))
-            case CallEnded():
+            case CallEnded():  # pragma: no branch  -- there are no other events
                 _end(self._open.pop(call), event)
 
     def _start(self, call: Call) -> Span:

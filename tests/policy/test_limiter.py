@@ -9,7 +9,7 @@ from attrs import Factory, define
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gameye_async._limiter import Lane, Pace
+from gameye_async._limiter import Lane, Pace, SharedPace
 from gameye_async._pacing import AdaptiveRate
 from gameye_async.settings import Pacing
 from tests.simulation.loop import SimLoop, run
@@ -311,3 +311,76 @@ def test_a_newcomer_waits_behind_one_that_was_called_in_and_no_longer():
         return overtakes, called.done()
 
     assert run(world) == (False, True)
+
+
+@define
+class Turnstile:
+    """A shared gate that lets one launch through every `every` seconds; remembers how many asked at once."""
+
+    every: float
+    asking: int = 0
+    busiest: int = 0
+
+    async def turn(self) -> None:
+        self.asking += 1
+        self.busiest = max(self.busiest, self.asking)
+        try:
+            await asyncio.sleep(self.every)
+        finally:
+            self.asking -= 1
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def gone(pace: Pace, name: str, went: list[tuple[str, float]]) -> None:
+    """Launch as a client does; say who went when."""
+    if not pace.turn_now():
+        await pace.turn()
+    went.append((name, asyncio.get_running_loop().time()))
+
+
+def test_a_shared_gate_is_asked_for_one_launch_at_a_time_in_the_order_of_arrival():
+    """Also for those that arrive while it is being asked."""
+
+    async def world():
+        loop, gate = asyncio.get_running_loop(), Turnstile(2.0)
+        pace = SharedPace(AdaptiveRate(Pacing()), loop.time, gate)
+        went: list[tuple[str, float]] = []
+        launches = [asyncio.create_task(gone(pace, name, went)) for name in ("first", "second")]
+        await asyncio.sleep(1.0)
+        launches.append(asyncio.create_task(gone(pace, "newcomer", went)))
+        await asyncio.gather(*launches)
+        return went, gate.busiest
+
+    assert run(world) == ([("first", 2.0), ("second", 4.0), ("newcomer", 6.0)], 1)
+
+
+def test_a_launch_that_gave_up_does_not_hold_up_those_behind_it_at_a_shared_gate():
+    """The head of the queue asks already, the next one only waits; the third asks when the head goes."""
+
+    async def world():
+        loop = asyncio.get_running_loop()
+        pace = SharedPace(AdaptiveRate(Pacing()), loop.time, Turnstile(2.0))
+        went: list[tuple[str, float]] = []
+        head, second, third = (asyncio.create_task(gone(pace, name, went)) for name in ("1", "2", "3"))
+        loop.call_at(0.5, second.cancel)
+        loop.call_at(1.0, head.cancel)
+        await third
+        return head.cancelled(), second.cancelled(), went
+
+    assert run(world) == (True, True, [("3", 3.0)])
+
+
+def test_the_adaptive_rate_counts_before_a_shared_gate_as_well():
+    """The gate would let four a second through, and the refusals allow one in two."""
+
+    async def world():
+        loop = asyncio.get_running_loop()
+        pace = SharedPace(AdaptiveRate(Pacing(floor=0.5)), loop.time, Turnstile(0.25))
+        pace.rate.refused(0.0, sent=0.0)
+        went: list[tuple[str, float]] = []
+        await asyncio.gather(*(gone(pace, name, went) for name in "123"))
+        return went
+
+    assert run(world) == [("1", 2.25), ("2", 4.25), ("3", 6.25)]

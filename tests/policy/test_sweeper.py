@@ -123,6 +123,34 @@ def test_a_cancellation_from_outside_wins_over_a_limit_that_runs_out_with_it():
     assert run(world) == 1.0
 
 
+def test_a_limit_that_is_ended_early_ends_its_block_as_if_its_time_were_over():
+    async def world():
+        task = asyncio.current_task()
+        assert task is not None
+        with sweeper().until(60.0) as limit:
+            asyncio.get_running_loop().call_at(1.0, limit.end)
+            await asyncio.sleep(120.0)
+        ended = now()
+        await asyncio.sleep(120.0)
+        return limit.expired, ended, task.cancelling()
+
+    assert run(world) == (True, 1.0, 0)
+
+
+def test_a_limit_that_is_ended_as_it_runs_out_cancels_its_block_once():
+    """A second cancellation would look like one from outside, and go on."""
+
+    async def world():
+        task = asyncio.current_task()
+        assert task is not None
+        with sweeper().until(1.0) as limit:
+            asyncio.get_running_loop().call_at(1.0, limit.end)
+            await asyncio.sleep(60.0)
+        return limit.expired, now(), task.cancelling()
+
+    assert run(world) == (True, 1.0, 0)
+
+
 def test_a_limit_needs_a_task():
     async def world():
         asyncio.get_running_loop().call_soon(sweeper().until(1.0).__enter__)

@@ -316,6 +316,15 @@ asyncio.run(main())
     assert (run.stdout.strip(), run.stderr) == ("launch", "")
 
 
+async def test_a_listener_that_was_made_without_the_api_takes_events_in_and_does_nothing(otel, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    listener = OpenTelemetry(tracer_provider=otel.tracer_provider, meter_provider=otel.meter_provider)
+    monkeypatch.undo()
+    async with emulated(client={"on_event": listener}) as (_, gameye):
+        assert (await gameye.launch(new_request())).created_by == "launch"
+    assert otel.spans() == []
+
+
 async def test_without_an_sdk_nothing_is_made_of_it():
     """The API's own tracer and meter take everything and keep nothing."""
     async with emulated(client={"on_event": OpenTelemetry()}) as (_, gameye):
