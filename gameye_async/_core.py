@@ -133,9 +133,11 @@ class Core:
         finally:
             self._closed = True
             self.caller.sweeper.close()
-            await self.caller.transport.close()
-            if self._gate is not None:
-                await self._gate.aclose()
+            try:
+                await self.caller.transport.close()
+            finally:
+                if self._gate is not None:
+                    await self._gate.aclose()
 
     def __del__(self) -> None:
         if not self._closed:
