@@ -106,7 +106,7 @@ async def test_an_interrupted_question_stops_nothing(night):
         async with running("stop", "--all", *FRIDAY, env=account(night), stdin=tty, stderr=tty) as process:
             await read_until(controller, r"\[y/N\]")
             while process.returncode is None:
-                # Python does not notice one that comes just before it begins to read; people press Ctrl-C again.
+                # Python misses one that comes just before it begins to read; people press Ctrl-C again.
                 process.send_signal(signal.SIGINT)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), 5.0)
