@@ -164,7 +164,7 @@ def sbom(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, in `build/site`; a warning is an error, and nothing is loaded from elsewhere."""
-    _install(session, "docs", "test")
+    _install(session, "docs", "test", extras=",".join(PROJECT["project"]["optional-dependencies"]))
     session.run("mkdocs", "build", "--config-file=.mkdocs.yml", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "pytest", "tests/docs/test_site.py")
 
