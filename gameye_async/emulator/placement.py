@@ -1,6 +1,7 @@
 """Where sessions run: locations, their machines and the host ports on them."""
 
 import itertools
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -109,7 +110,9 @@ def pretended(ports: range) -> Iterator[Machine]:
 
 def loopback(ports: range) -> Iterator[Machine]:
     """This machine, in every location: for sessions that are local processes."""
-    return itertools.repeat(LoopbackMachine(LOOPBACK, ports))
+    # Emulators of several processes begin far apart, or one takes a port that another has just found free.
+    begin = os.getpid() * 997 % len(ports)
+    return itertools.repeat(LoopbackMachine(LOOPBACK, ports, begin, deque(ports[:begin])))
 
 
 @define(eq=False)

@@ -35,28 +35,27 @@ def serving(**options: Any) -> Generator[Emulator]:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that the environment names, and the checkout as the current folder."""
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator that the environment names, and a folder with the examples, which programs may write to."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     with serving() as emulator:
         monkeypatch.setenv("GAMEYE_API_URL", emulator.url)
         monkeypatch.setenv("GAMEYE_API_TOKEN", emulator.token)
-        monkeypatch.chdir(ROOT)
+        monkeypatch.chdir(tmp_path)
         yield emulator
 
 
 @pytest.fixture
-def shell(served: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
-    """A folder of its own, and an account with a few sessions, one of which is over.
+def shell(served: Emulator, tmp_path: Path) -> Shell:
+    """An account with a few sessions, one of which is over.
 
     The names of sessions and files are those that the pages use.
     """
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
     lines = (ROOT / "examples/matches.jsonl").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "matches.jsonl").write_text("".join(lines[:3]))
     (tmp_path / "ids.txt").write_text("match-7\nmatch-8\n")
     scenario = next(block for block in page("emulator.md").blocks if block.language == "toml")
     (tmp_path / "busy-evening.toml").write_text(scenario.text)
-    monkeypatch.chdir(tmp_path)
     for name in ("match-6", "match-7", "match-8"):
         served.world.launch(
             {

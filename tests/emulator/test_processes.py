@@ -72,7 +72,7 @@ async def over(emulator: Emulator, session_id: str = "m-1") -> str:
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends while it is read
         return False
     return state != "Z"
 
