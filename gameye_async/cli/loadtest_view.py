@@ -160,7 +160,8 @@ def show_report(report: LoadReport) -> None:
 
 
 def _summary(report: LoadReport) -> Table:
-    seconds = max(len(report.intervals) * report.interval, report.interval)
+    # Most of the last interval may lie behind the end.
+    seconds = min(max(len(report.intervals), 1) * report.interval, report.plan.duration)
     rows: dict[str, str] = {
         "due": f"{report.due:,}",
         "launched": f"{report.launched:,}",
