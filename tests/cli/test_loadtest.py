@@ -11,11 +11,13 @@ import sys
 
 import pytest
 
+from gameye_async.cli.loadtest_view import show_report
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.emulator.sessions import Session
 from gameye_async.loadtest import LoadReport
 from gameye_async.loadtest.documents import from_json, read
 from tests.cli.harness import Gate, account, ended, read_until, run, running, terminal
+from tests.loadtest.samples import sample
 
 TEST = ("loadtest", "--image", "my-game", "--location", "europe", "--lifetime", "0.2")
 SHORT = (*TEST, "--rate", "60", "--duration", "1")
@@ -307,3 +309,14 @@ def test_other_commands_do_without_the_extra_and_do_not_wait_for_it():
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "│ loadtest " in result.stdout
+
+
+def test_the_rate_is_told_of_the_time_in_which_launches_were_due(capsys):
+    """Not of the whole last interval, most of which lies behind the end."""
+    report = sample()
+    assert len(report.intervals) * report.interval > report.plan.duration
+    show_report(report)
+    (line,) = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("launches per second")
+    ]
+    assert line.split()[-1] == f"{report.launched / report.plan.duration:.1f}"

@@ -272,6 +272,18 @@ def test_ports_in_use_are_not_handed_out():
     assert machine.take(2) == (29_000, 29_002)
 
 
+def test_emulators_of_two_processes_begin_at_ports_far_apart(monkeypatch):
+    """Else one takes a port that the other has just found free."""
+    ports = range(29_000, 29_100)
+    begun = []
+    for pid in (4711, 4712):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        machine = next(loopback(ports))
+        assert machine.free == len(ports)
+        begun += machine.take(1)
+    assert abs(begun[0] - begun[1]) > 1
+
+
 async def test_locations_share_the_ports_of_this_machine():
     async with serving(run=shell("exec sleep 60"), grace=0) as (emulator, call):
         for location in ("europe", "us-east"):
