@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 from attrs import define
 
 from gameye_async._values import (
+    HOST,
     JSON_NAMES,
     MAX_PORT,
     PROTOCOLS,
@@ -300,22 +301,17 @@ def launch_answer(payload: Any) -> LaunchAnswer:
 
 def _plain_launch_answer(payload: dict[str, Any]) -> LaunchAnswer:
     host, entries, name = payload["host"], payload["ports"], payload.get("id")
-    if type(entries) is not list or not (name is None or type(name) is str):
+    if type(entries) is not list or not (name is None or type(name) is str) or not HOST.fullmatch(host):
         raise ValueError
-    ports = dict.fromkeys([_plain_port(entry) for entry in cast("list[Any]", entries)])
-    return LaunchAnswer(read_host(host, str), tuple([Port(*port) for port in ports]), name)
-
-
-def _plain_port(entry: dict[str, Any]) -> tuple[Any, int, int]:
-    protocol, container, host = entry["type"], entry["container"], entry["host"]
-    if (
-        protocol in PROTOCOLS
-        and type(container) is type(host) is int
-        and 1 <= container <= MAX_PORT
-        and 1 <= host <= MAX_PORT
-    ):
-        return protocol, container, host
-    raise ValueError
+    ports: dict[tuple[Any, int, int], None] = {}
+    for entry in cast("list[Any]", entries):
+        protocol, inside, outside = entry["type"], entry["container"], entry["host"]
+        if protocol not in PROTOCOLS or not (type(inside) is type(outside) is int):
+            raise ValueError
+        if not (1 <= inside <= MAX_PORT and 1 <= outside <= MAX_PORT):
+            raise ValueError
+        ports[protocol, inside, outside] = None
+    return LaunchAnswer(host, tuple([Port(*port) for port in ports]), name)
 
 
 def member(payload: object, name: str, kind: type[T]) -> T:
