@@ -118,10 +118,11 @@ class Core:
         """
         if self._closed or self.launcher.closing:
             raise ClientClosedError("the client is closed; make a new one")
+        # No event loop outlives a fork; the pid itself takes a system call to ask for.
         if asyncio.get_running_loop() is not self._loop:
+            if os.getpid() != self._pid:
+                raise ClientClosedError("the client was made before a fork; make one for each process")
             raise ClientClosedError("the client belongs to another event loop; make one for each loop")
-        if os.getpid() != self._pid:
-            raise ClientClosedError("the client was made before a fork; make one for each process")
 
     async def close(self, grace: float) -> None:
         """Let what is under way finish for `grace` seconds, end the rest, and close the pool."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
-import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -62,14 +63,31 @@ async def test_a_client_belongs_to_one_event_loop(call):
     assert server.requests == []
 
 
-async def test_a_client_does_not_cross_a_fork(monkeypatch):
+FORKING = """
+import asyncio, os, sys
+from gameye_async import AsyncGameye
+
+async def main():
+    async with AsyncGameye("token", base_url="http://127.0.0.1:9") as gameye:
+        if os.fork():
+            os.wait()
+            return
+        try:
+            asyncio.run(gameye.regions())
+        except Exception as error:
+            os.write(1, repr(error).encode())
+        os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+def test_a_client_does_not_cross_a_fork():
     """The child would write into the connections of its parent."""
-    async with FaultServer(REGIONS) as server, client_of(server) as gameye:
-        monkeypatch.setattr(os, "getpid", lambda: -1)
-        with pytest.raises(ClientClosedError, match="before a fork"):
-            await gameye.regions()
-        monkeypatch.undo()
-    assert server.requests == []
+    command = [sys.executable, "-W", "error", "-c", FORKING]
+    forking = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert "ClientClosedError" in forking.stdout
+    assert "before a fork" in forking.stdout
 
 
 async def test_a_client_is_entered_once():
