@@ -14,13 +14,19 @@ _GRAIN = 0.01
 
 
 class Sweeper:
-    """Cancels what takes too long; belongs to one event loop."""
+    """Cancels what takes too long; belongs to one event loop.
+
+    Attributes:
+        loop: The event loop.
+        limits: Those that are watched.
+        armed: Loop time at which they are looked through next.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._limits: dict[Limit, None] = {}
+        self.loop = loop
+        self.limits: dict[Limit, None] = {}
+        self.armed = inf
         self._timer: asyncio.TimerHandle | None = None
-        self._armed = inf
 
     def until(self, when: float) -> "Limit":
         """A context manager that ends its block at `when` (loop time) without raising."""
@@ -31,32 +37,23 @@ class Sweeper:
         if self._timer is not None:
             self._timer.cancel()
 
-    def add(self, limit: "Limit") -> None:
-        """Watch a limit."""
-        self._limits[limit] = None
-        if limit.when < self._armed:
-            self._arm(limit.when)
-
-    def remove(self, limit: "Limit") -> None:
-        """Stop watching a limit; the timer may fire in vain and then finds the next one."""
-        self._limits.pop(limit, None)
-
-    def _arm(self, when: float) -> None:
+    def arm(self, when: float) -> None:
+        """Look through the limits at this time."""
         if self._timer is not None:
             self._timer.cancel()
-        self._armed = when
-        self._timer = self._loop.call_at(when, self._sweep)
+        self.armed = when
+        self._timer = self.loop.call_at(when, self._sweep)
 
     def _sweep(self) -> None:
-        now = self._loop.time()
-        self._timer, self._armed = None, inf
-        due = [limit for limit in self._limits if limit.when <= now]
+        now = self.loop.time()
+        self._timer, self.armed = None, inf
+        due = [limit for limit in self.limits if limit.when <= now]
         for limit in due:
-            del self._limits[limit]
+            del self.limits[limit]
             limit.expire()
-        earliest = min((limit.when for limit in self._limits), default=inf)
+        earliest = min((limit.when for limit in self.limits), default=inf)
         if earliest < inf:
-            self._arm(max(earliest, now + _GRAIN))
+            self.arm(max(earliest, now + _GRAIN))
 
 
 class Limit:
@@ -70,18 +67,23 @@ class Limit:
         self.expired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        sweeper = self._sweeper
+        # Asked without the loop, Python 3.11 makes a system call.
+        task = asyncio.current_task(sweeper.loop)
         if task is None:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
-        self._sweeper.add(self)
+        sweeper.limits[self] = None
+        if self.when < sweeper.armed:
+            sweeper.arm(self.when)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._sweeper.remove(self)
+        # The timer may fire in vain, and then finds the next one.
+        self._sweeper.limits.pop(self, None)
         # A cancel from outside that came as well is counted by the task, and goes on.
         return (
             self.expired
@@ -92,7 +94,7 @@ class Limit:
 
     def end(self) -> None:
         """End the block before its time."""
-        self._sweeper.remove(self)
+        self._sweeper.limits.pop(self, None)
         if not self.expired:
             self.expire()
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 
 import pytest
-from attrs import define, frozen
+from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,26 +15,20 @@ from tests.simulation.loop import UnhandledError, run
 GRAIN = 0.01
 
 
-@define
-class Clockwork:
-    """The loop as a sweeper sees it; remembers the timers that were set."""
+class Watched(Sweeper):
+    """Remembers the timers that were set."""
 
-    loop: asyncio.AbstractEventLoop
-    timers: list[asyncio.TimerHandle]
+    def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self.timers: list[asyncio.TimerHandle] = []
 
-    def time(self) -> float:
-        return self.loop.time()
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        self.timers.append(self.loop.call_at(when, callback))
-        return self.timers[-1]
+    def arm(self, when: float) -> None:
+        super().arm(when)
+        assert self._timer is not None
+        self.timers.append(self._timer)
 
     def pending(self) -> int:
-        return sum(not timer.cancelled() and timer.when() > self.time() for timer in self.timers)
-
-
-def clockwork() -> Clockwork:
-    return Clockwork(asyncio.get_running_loop(), [])
+        return sum(not timer.cancelled() and timer.when() > self.loop.time() for timer in self.timers)
 
 
 def sweeper() -> Sweeper:
@@ -173,56 +167,51 @@ def test_limits_run_out_at_most_a_grain_late_and_never_early(limits):
 
 def test_a_thousand_limits_have_one_timer():
     async def world():
-        clock = clockwork()
-        shared = Sweeper(clock)
+        shared = Watched()
         tasks = [asyncio.create_task(bounded(shared.until(100.0 + number), 5.0)) for number in range(1000)]
         await asyncio.sleep(1.0)
-        pending = clock.pending()
+        pending = shared.pending()
         await asyncio.gather(*tasks)
-        return pending, len(clock.timers)
+        return pending, len(shared.timers)
 
     assert run(world) == (1, 1)
 
 
 def test_limits_that_run_out_close_together_are_swept_together():
     async def world():
-        clock = clockwork()
-        shared = Sweeper(clock)
+        shared = Watched()
         await asyncio.gather(*(bounded(shared.until(1.0 + n / 100_000), 60.0) for n in range(1000)))
-        return len(clock.timers)
+        return len(shared.timers)
 
     assert run(world) == 2
 
 
 def test_an_earlier_limit_moves_the_timer():
     async def world():
-        clock = clockwork()
-        shared = Sweeper(clock)
+        shared = Watched()
         ended = await asyncio.gather(bounded(shared.until(9.0), 60.0), bounded(shared.until(1.0), 60.0))
-        return ended, clock.pending()
+        return ended, shared.pending()
 
     assert run(world) == ([9.0, 1.0], 0)
 
 
 def test_nothing_is_left_after_close():
     async def world():
-        clock = clockwork()
-        shared = Sweeper(clock)
+        shared = Watched()
         with shared.until(60.0):
             shared.close()
             await asyncio.sleep(120.0)
-        return clock.pending()
+        return shared.pending()
 
     assert run(world) == 0
 
 
 def test_an_endless_limit_sets_no_timer_of_its_own():
     async def world():
-        clock = clockwork()
-        shared = Sweeper(clock)
+        shared = Watched()
         forever = asyncio.create_task(bounded(shared.until(inf), 60.0))
         await bounded(shared.until(1.0), 5.0)
-        pending = clock.pending()
+        pending = shared.pending()
         await forever
         return pending
 
