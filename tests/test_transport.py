@@ -21,7 +21,7 @@ from gameye_async import (
     ServerError,
     _api,
 )
-from gameye_async._exchange import Progress
+from gameye_async._exchange import Progress, Unknown
 from gameye_async._transport.fast_path import is_known
 from gameye_async.errors import ClientClosedError
 from tests.clients import DETAILS, LAUNCHED, TOKEN, client_of
@@ -278,6 +278,40 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_no_harm(reach, o
     script = [stale_keepalive(REGIONS, on_reuse=on_reuse), REGIONS]
     async with FaultServer(script) as server, reach(server) as gameye:
         assert [await gameye.regions(), await gameye.regions()] == [["eu-west"]] * 2
+
+
+async def test_a_connection_that_was_paused_by_a_large_answer_goes_on(reach):
+    """The answer is here whole, and aiohttp reads no further on its connection until it is read."""
+    large = json_answer(200, {"regions": ["x" * (3 * MIB // 4)]})
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in json.dumps({"regions": ["y" * 5000]}).encode())
+    many = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % chunks)
+    async with FaultServer([large, many, REGIONS]) as server, reach(server) as gameye:
+        lengths = [len((await gameye.regions())[0]) for _ in range(3)]
+    assert lengths == [3 * MIB // 4, 5000, len("eu-west")]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_what_nobody_expects_is_no_proof_that_a_launch_was_not_sent(is_sent):
+    class Faulty(aiohttp.TCPConnector):
+        async def connect(self, req, traces, timeout):  # noqa: ASYNC109  -- as aiohttp has it
+            connection = await super().connect(req, traces, timeout)
+
+            def fail(*_: object, **__: object) -> None:
+                raise RuntimeError("a fault of aiohttp")
+
+            setattr(connection.protocol, "read" if is_sent else "set_response_params", fail)
+            return connection
+
+    async with FaultServer(LAUNCHED) as server, client_of(server, connector=Faulty()) as gameye:
+        attempt = await attempt_of(gameye, Progress())
+        if is_sent:
+            outcome = await attempt()
+            assert isinstance(outcome, Unknown)
+            assert outcome.reason == "RuntimeError"
+        else:
+            with pytest.raises(RuntimeError):
+                await attempt()
 
 
 async def test_a_connection_that_is_closed_as_it_is_taken_is_not_used():

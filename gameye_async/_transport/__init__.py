@@ -154,6 +154,11 @@ class Transport:
             raise cancelled.with_traceback(None) from None
         except (aiohttp.ClientError, OSError) as error:
             failure = type(error)
+        except Exception as error:
+            # Nothing should; but of a request that went out, all that counts is that it may have worked.
+            if not progress.started:
+                raise
+            failure = type(error)
         progress.give_up()
         if progress.answered is not None:
             progress.answered.scrub = credential.scrub

@@ -1,7 +1,7 @@
 """An HTTP exchange over aiohttp's public `ClientSession`, which works with any session and any version."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import aiohttp
@@ -26,9 +26,9 @@ class Path(Protocol):
 
     can_hold: ClassVar[bool]
 
-    async def exchange(
+    def exchange(
         self, request: Request[Any], credential: Credential, headers: Mapping[str, str], progress: Progress
-    ) -> None:
+    ) -> Awaitable[None]:
         """Send a request, and read its answer into `progress`; aiohttp's exceptions come through."""
         ...
 
