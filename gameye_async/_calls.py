@@ -165,12 +165,14 @@ class Caller:
             raise refusal
         return credential
 
-    def judge(self, request: Request[T], outcome: Outcome, credential: Credential) -> T | GameyeError:
+    def judge(
+        self, request: Request[T], outcome: Outcome, credential: Credential, now: float
+    ) -> T | GameyeError:
         """What an attempt came to: the model of its answer, or the error it means."""
         match outcome:
             case Answered():
                 result = _interpreted(request, outcome)
-                self.latch.answered(credential, result, self.clock())
+                self.latch.answered(credential, result, now)
                 return result
             case NotSent():
                 return NotSentError(f"{request.method} {request.template}: {outcome.reason}.")
@@ -202,8 +204,9 @@ class Caller:
             )
         finally:
             self.control.leave()
-        result = self.judge(request, outcome, credential)
-        tried.append(record(outcome, result, self.clock() - started))
+        now = self.clock()
+        result = self.judge(request, outcome, credential, now)
+        tried.append(record(outcome, result, now - started))
         if events is not None:
             events.attempt_ended(tried[-1], result)
         return result

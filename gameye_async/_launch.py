@@ -6,17 +6,18 @@ second session (409). Attempts of one id never overlap. As soon as an attempt ma
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
-from gameye_async import _api, _policy
+from gameye_async import _api
 from gameye_async._calls import record
 from gameye_async._codec import LaunchAnswer
 from gameye_async._exchange import Progress, clip
+from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
 from gameye_async._pacing import Blame
 from gameye_async._search import Search
@@ -74,6 +75,7 @@ class Launch:
         request: What to launch.
         terms: How to launch it.
         deadline: Loop time at which the last caller stops waiting.
+        started: Loop time at which the first began.
         ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
         events: Tells of it, if anybody listens.
@@ -83,28 +85,22 @@ class Launch:
     request: LaunchRequest
     terms: Terms
     deadline: float
+    _started: float
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
     events: "CallEvents | None" = field(default=None, init=False)
-    _started: float = field(init=False)
     _hold: bool = field(default=False, init=False)
     _attempt: _Attempt | None = field(default=None, init=False)
     _first_sent: float = field(default=inf, init=False)
     _last_sent: float = field(default=-inf, init=False)
     _last_maybe: float = field(default=-inf, init=False)
     _location: str = field(default="", init=False)
-    _untried: list[str] = field(init=False)
-    _failures: int = field(default=0, init=False)
-    _refusals: int = field(default=0, init=False)
-    _not_before: float = field(default=-inf, init=False)
-    _last: GameyeError | None = field(default=None, init=False)
+    _next: NextAttempt | None = field(default=None, init=False)
     _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.launcher.caller.emitter is not None:
-            self.events = self.launcher.caller.emitter.launch(self.request)
-        self._started = self.launcher.caller.clock()
-        self._untried = list(self.request.location)
+            self.events = self.launcher.caller.emitter.launch(self.request, self._started)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer.
@@ -153,10 +149,11 @@ class Launch:
         waited = f"the launch was not done within {self._elapsed():.3g} s"
         if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
-        if isinstance(self._last, CapacityError | RateLimitedError):
-            return self._with_attempts(self._last)
+        last = self._last
+        if isinstance(last, CapacityError | RateLimitedError):
+            return self._with_attempts(last)
         return self._with_attempts(
-            DeadlineExceededError(f"{waited}; {self._last.message if self._last else 'it was never sent'}")
+            DeadlineExceededError(f"{waited}; {last.message if last else 'it was never sent'}")
         )
 
     def closed(self) -> GameyeError:
@@ -167,12 +164,12 @@ class Launch:
 
     async def _launch(self) -> Session:
         while True:
-            if self._attempt is None:
-                credential = await self.launcher.caller.credential()
-                location = await self._admit()
-                progress = Progress(self._sent, self._hold)
-                self._attempt = _Attempt(location, credential, self.launcher.caller.clock(), progress)
             attempt = self._attempt
+            if attempt is None:
+                credential = await self.launcher.caller.credential()
+                location, began = await self._admit()
+                attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
+                self._attempt = attempt
             result = await self._answer(attempt)
             if isinstance(result, LaunchAnswer):
                 return self._launched(result, attempt)
@@ -180,35 +177,48 @@ class Launch:
             if session is not None:
                 return session
 
-    async def _admit(self) -> str:
-        """Wait for the time, the pace, a place and an open location, in this order; take the place."""
+    async def _admit(self) -> tuple[str, float]:
+        """Wait for the time, the pace, a place and an open location, in this order; take the place.
+
+        Returns:
+            The location, and the loop time.
+        """
         launcher = self.launcher
+        caller, gates, pace = launcher.caller, launcher.gates, launcher.pace
         while True:
             if self.abandoned:
                 raise asyncio.CancelledError
             if launcher.closing:
                 raise ClientClosedError("the client was closed while the launch was under way")
-            # While an earlier attempt may have worked, another location could double the session.
-            locations = [self._location] if self.ambiguous else self._untried
-            now = launcher.caller.clock()
-            wait = max(self._not_before - now, launcher.gates.wait(locations, now))
+            now = caller.clock()
+            locations = self._locations()
+            wait = max(gates.wait(locations, now), self._not_before - now)
             if wait > 0:
                 if self.events is not None:
                     self.events.backing_off(wait, self._last)
-                await launcher.caller.back_off(wait)
+                await caller.back_off(wait)
                 continue
-            if not launcher.pace.turn_now():
-                await launcher.pace.turn()
-            had_turn = launcher.caller.clock()
-            if not launcher.caller.launches.enter_now():
-                await launcher.caller.launches.enter()
+            if not pace.turn_now(now):
+                await pace.turn()
+                now = caller.clock()
+            had_turn = now
+            if not caller.launches.enter_now():
+                await caller.launches.enter()
+                now = caller.clock()
             # A turn from before the rate was lowered does not count, or those that queued for a place
             # while it was unlimited would all go out at once.
-            if had_turn >= launcher.pace.rate.lowered:
-                location = launcher.gates.take(locations, launcher.caller.clock())
+            if had_turn >= pace.rate.lowered:
+                location = gates.take(locations, now)
                 if location is not None:
-                    return location
-            launcher.caller.launches.leave()
+                    return location, now
+            caller.launches.leave()
+
+    def _locations(self) -> Sequence[str]:
+        """Where the next attempt may go."""
+        if self.ambiguous:
+            # While an earlier one may have worked, another location could double the session.
+            return (self._location,)
+        return self.request.location if self._next is None else self._next.locations
 
     async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
         """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
@@ -241,8 +251,9 @@ class Launch:
                 self._attempt = None
                 caller.launches.leave()
                 self.launcher.gates.unanswered(attempt.location)
-        result = caller.judge(request, outcome, attempt.credential)
-        self._attempts.append(record(outcome, result, caller.clock() - attempt.began, attempt.location))
+        now = caller.clock()
+        result = caller.judge(request, outcome, attempt.credential, now)
+        self._attempts.append(record(outcome, result, now - attempt.began, attempt.location))
         if self.events is not None:
             self.events.attempt_ended(self._attempts[-1], result)
         return result
@@ -309,14 +320,8 @@ class Launch:
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        caller, policy = self.launcher.caller, self.terms.options.retry
-        self._last = error
-        self._failures += 1
-        cost = 1.0 if isinstance(error, NotSentError) else policy.budget_cost
-        if self._failures >= policy.attempts or not caller.budget.spend(cost):
-            raise error
-        when = caller.clock() + _policy.transient_delay(policy, self._failures, caller.rng)
-        self._wait_until(max(when, self._last_sent + policy.settle) if self.ambiguous else when, error)
+        settled = self._last_sent + self.terms.options.retry.settle if self.ambiguous else -inf
+        self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
         """Go on after a 420 or 429: elsewhere at once, or later.
@@ -324,34 +329,33 @@ class Launch:
         Such an answer says nothing about an earlier attempt, so an ambiguous launch looks for its session
         first, and stays where it is.
         """
-        caller, policy = self.launcher.caller, self.terms.options.retry
-        self._last = error
-        elsewhere = not self.ambiguous and len(self._untried) > 1
+        another = self._another()
+        another.last = error
+        elsewhere = not self.ambiguous and len(another.locations) > 1
         blame = self.launcher.refused(error, location, self._last_sent, elsewhere=elsewhere)
-        if self.ambiguous or (self.terms.idempotent and not self._refusals):
+        if self.ambiguous or (self.terms.idempotent and another.is_first_refusal):
             session = await self._probe()
             if session is not None:
                 return session
-        if not self.ambiguous and blame is not Blame.ACCOUNT:
-            self._untried.remove(location)
-            if self._untried:
-                caller.counters.retried += 1
-                return None
-        self._untried = list(self.request.location)
-        self._refusals += 1
-        # The adaptive rate already bounds how often refused launches are tried again.
-        paced = self.launcher.pace.rate.pacing.adaptive
-        if not paced and not caller.budget.spend(policy.budget_throttle_cost):
-            raise error
-        delay = _policy.throttle_delay(policy, self._refusals, error.retry_after, caller.rng)
-        self._wait_until(caller.clock() + delay, error)
+        if self.ambiguous or blame is Blame.ACCOUNT or not another.elsewhere(location):
+            paced = self.launcher.pace.rate.pacing.adaptive
+            another.after_refusal(error, paced=paced, deadline=self.deadline)
         return None
 
-    def _wait_until(self, when: float, error: GameyeError) -> None:
-        if when >= self.deadline:
-            raise error
-        self._not_before = when
-        self.launcher.caller.counters.retried += 1
+    def _another(self) -> NextAttempt:
+        if self._next is None:
+            self._next = NextAttempt(self.launcher.caller, self.terms.options.retry, self.request.location)
+        return self._next
+
+    @property
+    def _not_before(self) -> float:
+        """Loop time before which the next attempt must not be made."""
+        return -inf if self._next is None else self._next.not_before
+
+    @property
+    def _last(self) -> GameyeError | None:
+        """What the last attempt that failed came to."""
+        return None if self._next is None else self._next.last
 
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""

@@ -1,6 +1,7 @@
 """All launches of a client: what they share, who waits for which, and what happens when nobody does."""
 
 import asyncio
+from collections import OrderedDict
 
 from attrs import define, field
 
@@ -50,7 +51,8 @@ class Launcher:
     pace: Pace
     closing: bool = field(default=False, init=False)
     _flights: dict[str, Flight] = field(factory=dict[str, Flight], init=False)
-    _delivered: dict[str, None] = field(factory=dict[str, None], init=False)
+    # Not a plain dict, whose first key is looked for past all that were ever deleted before it.
+    _delivered: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
 
     async def launch(self, request: LaunchRequest, terms: Terms) -> Session:
         """Launch, or join the launch of the same request that is under way.
@@ -62,8 +64,9 @@ class Launcher:
         Raises:
             GameyeError: There is no session, or (`LaunchOutcomeUnknownError`) nobody can say.
         """
-        until = self.caller.clock() + terms.deadline
-        flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until))
+        now = self.caller.clock()
+        until = now + terms.deadline
+        flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until, now))
         events = flight.launch.events
         try:
             if events is None:
@@ -167,7 +170,7 @@ class Launcher:
         self.caller.counters.count(session)
         self._delivered[session.id] = None
         if len(self._delivered) > _REMEMBERED:
-            del self._delivered[next(iter(self._delivered))]
+            self._delivered.popitem(last=False)
 
     def close(self) -> None:
         """End the launches that have no attempt in flight, and start no more attempts."""

@@ -87,7 +87,8 @@ class Lane:
     def leave(self) -> None:
         """Give the place back."""
         self.in_flight -= 1
-        self._admit()
+        if self._waiting:
+            self._admit()
 
     def _admit(self) -> None:
         while self._waiting:
@@ -145,9 +146,8 @@ class Pace:
         # The lock is free for a moment between two of those that wait, but their turns are not.
         self._waiting = 0
 
-    def turn_now(self) -> bool:
+    def turn_now(self, now: float) -> bool:
         """Take a turn, unless that takes waiting."""
-        now = self._clock()
         if self._waiting or self.rate.wait(now):
             return False
         self.rate.sent(now)
@@ -182,7 +182,7 @@ class SharedPace(Pace):
         self._gate = gate
         self._head = asyncio.Lock()
 
-    def turn_now(self) -> bool:
+    def turn_now(self, now: float) -> bool:
         """It always takes waiting: for an answer."""
         return False
 

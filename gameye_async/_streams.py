@@ -87,8 +87,9 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     finally:
         caller.control.leave()
     head = opened.head if isinstance(opened, Streaming) else opened
-    result = caller.judge(request, head, credential)
-    tried.append(record(head, result, caller.clock() - started))
+    now = caller.clock()
+    result = caller.judge(request, head, credential, now)
+    tried.append(record(head, result, now - started))
     if events is not None:
         events.attempt_ended(tried[-1], result)
     if isinstance(result, GameyeError):

@@ -51,13 +51,12 @@ class Emitter:
     def call(self, request: Request[Any]) -> "CallEvents":
         """Tell that a call is made."""
         session_id = request.session_id if isinstance(request, SessionRequest) else None
-        return self._started(request.operation, request.method, _template(request), session_id)
+        return self._started(self.clock(), request.operation, request.method, _template(request), session_id)
 
-    def launch(self, request: LaunchRequest) -> "CallEvents":
-        """Tell that a launch is made."""
-        return self._started(
-            "launch", "POST", "/session", str(request.id), image=request.image, locations=request.location
-        )
+    def launch(self, request: LaunchRequest, began: float) -> "CallEvents":
+        """Tell that a launch is made, which began at this loop time."""
+        session_id, asked = str(request.id), {"image": request.image, "locations": request.location}
+        return self._started(began, "launch", "POST", "/session", session_id, **asked)
 
     def orphan_reported(self, session_id: str, events: "CallEvents | None") -> None:
         """Tell of a session that may be running; `events` are those of its launch, where that is known."""
@@ -73,7 +72,13 @@ class Emitter:
                 self._complain(type(error).__name__)
 
     def _started(
-        self, operation: str, method: str, template: str | None, session_id: str | None, **launch: Any
+        self,
+        began: float,
+        operation: str,
+        method: str,
+        template: str | None,
+        session_id: str | None,
+        **launch: Any,
     ) -> "CallEvents":
         call = Call(
             id=next(_numbers),
@@ -85,7 +90,7 @@ class Emitter:
             session_id=session_id,
             **launch,
         )
-        events = CallEvents(self, call, self.clock())
+        events = CallEvents(self, call, began)
         self.tell(CallStarted(call=call))
         return events
 

@@ -116,7 +116,7 @@ class PaceMachine(Crowd):
         self.sent: list[tuple[float, float]] = []
 
     async def visit(self, number: int):
-        if not self.pace.turn_now():
+        if not self.pace.turn_now(self.loop.time()):
             await self.pace.turn()
         self.enter(number)
         self.sent.append((self.loop.time(), self.pace.rate.rate))
@@ -195,7 +195,7 @@ def test_a_newcomer_does_not_overtake_when_the_head_of_the_queue_is_cancelled_as
         turns: list[str] = []
 
         async def launch(name: str):
-            if not pace.turn_now():
+            if not pace.turn_now(asyncio.get_running_loop().time()):
                 await pace.turn()
             turns.append(name)
 
@@ -292,7 +292,7 @@ def test_a_launch_that_gave_up_waiting_is_in_nobodys_way():
         await asyncio.sleep(1.0)
         waiting.cancel()
         await asyncio.sleep(1.0)
-        return pace.turn_now()
+        return pace.turn_now(asyncio.get_running_loop().time())
 
     assert run(world)
 
@@ -335,7 +335,7 @@ class Turnstile:
 
 async def gone(pace: Pace, name: str, went: list[tuple[str, float]]) -> None:
     """Launch as a client does; say who went when."""
-    if not pace.turn_now():
+    if not pace.turn_now(asyncio.get_running_loop().time()):
         await pace.turn()
     went.append((name, asyncio.get_running_loop().time()))
 

@@ -452,7 +452,7 @@ async def test_callers_that_share_a_launch_share_its_events(told, release):
 
 def test_a_delivered_session_stays_delivered_when_another_caller_goes(told):
     """Two callers of one launch: one has the session already, and the other is cancelled."""
-    events = Emitter((told.append,), URL("https://api.example.net"), lambda: 0.0).launch(new_request())
+    events = Emitter((told.append,), URL("https://api.example.net"), lambda: 0.0).launch(new_request(), 0.0)
     session = Session(id="match-1", host="203.0.113.7", ports=(), location=EAST, image=IMAGE)
     with suppress(asyncio.CancelledError), events, events:
         events.came_to(session)
