@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
 
-# Reads and stops have places of their own, so that a stop never waits behind a burst of launches.
-_CONTROL_LANE = 8
-
 
 @define(eq=False, repr=False)
 class Core:
@@ -63,7 +60,7 @@ class Core:
             token=setup.token,
             sweeper=sweeper,
             launches=Lane(setup.max_concurrency, loop.time),
-            control=Lane(_CONTROL_LANE),
+            control=Lane(setup.control_concurrency),
             budget=RetryBudget(setup.retry.budget),
             latch=AuthLatch(),
             counters=Counters(),
@@ -97,9 +94,10 @@ class Core:
         concurrency: int | None,
         on_progress: Callable[[ClientStats], object] | None,
         *,
+        lane: Lane,
         ordered: bool,
     ) -> Bulk[ItemT, OutcomeT]:
-        """Many calls at once, as many as there are places for launches unless `concurrency` says.
+        """Many calls at once, as many as the lane has places unless `concurrency` says.
 
         Raises:
             ConfigurationError: `concurrency` is less than 1.
@@ -107,7 +105,7 @@ class Core:
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
         progress = None if on_progress is None else lambda: on_progress(self.stats)
-        workers = self.caller.launches.limit if concurrency is None else concurrency
+        workers = lane.limit if concurrency is None else concurrency
         return Bulk(source, work, discard, workers, ordered, progress)
 
     def check(self) -> None:

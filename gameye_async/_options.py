@@ -29,6 +29,7 @@ class Setup:
     token: Token
     base_url: "URL"
     max_concurrency: int
+    control_concurrency: int
     timeouts: Timeouts
     retry: RetryPolicy
     pacing: Pacing

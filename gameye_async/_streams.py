@@ -75,7 +75,7 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     events: "CallEvents | None",
 ) -> Streaming | GameyeError:
     credential = await caller.credential()
-    # A place is held for the opening only: eight followed logs must not be in the way of a stop.
+    # A place is held for the opening only: followed logs must not be in the way of a stop.
     await caller.control.enter()
     started = caller.clock()
     if events is not None:

@@ -68,8 +68,9 @@ class AsyncGameye(AfterLaunch):
         token: API token, or an async callable that gives the one to use now; else `GAMEYE_API_TOKEN`.
         base_url: Where the API is; else `environment`, else `GAMEYE_API_URL`, else production.
         environment: `Environment.PRODUCTION` or `Environment.SANDBOX`.
-        max_concurrency: Most launches in flight at once, and so most connections they use. Reads and
-            stops have eight places of their own.
+        max_concurrency: Most launches in flight at once, and so most connections they use.
+        control_concurrency: Most reads and stops in flight at once, on connections of their own, so that
+            they never wait behind launches.
         timeouts: How long to wait.
         retry: When to try again.
         pacing: How launches are slowed down when the API refuses them.
@@ -95,6 +96,7 @@ class AsyncGameye(AfterLaunch):
         base_url: "str | URL | None" = None,
         environment: Environment | None = None,
         max_concurrency: int = 64,
+        control_concurrency: int = 8,
         timeouts: Timeouts = Timeouts(),  # noqa: B008  -- frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  -- frozen
         pacing: Pacing = Pacing(),  # noqa: B008  -- frozen
@@ -112,8 +114,12 @@ class AsyncGameye(AfterLaunch):
         self._cores: list[Core] = []
         # The token leaves this frame first: a crash reporter would send its local variables along.
         secret, token = find_token(token), None
-        if max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
+        for name, places in (
+            ("max_concurrency", max_concurrency),
+            ("control_concurrency", control_concurrency),
+        ):
+            if places < 1:
+                raise ConfigurationError(f"{name} must be at least 1, not {places!r}")
         if session is not None and (connector is not None or ssl is not None):
             raise ConfigurationError("a borrowed session brings its own connector and TLS settings")
         if ssl is not None and not hasattr(ssl, "verify_mode"):
@@ -128,6 +134,7 @@ class AsyncGameye(AfterLaunch):
             token=secret,
             base_url=find_base_url(base_url, environment),
             max_concurrency=max_concurrency,
+            control_concurrency=control_concurrency,
             timeouts=timeouts,
             retry=retry,
             pacing=pacing,
@@ -308,7 +315,8 @@ class AsyncGameye(AfterLaunch):
         def discard(outcome: LaunchOutcome) -> None:
             core.launcher.discard(outcome, terms)
 
-        return core.bulk(requests, work, discard, concurrency, on_progress, ordered=ordered)
+        lane = core.caller.launches
+        return core.bulk(requests, work, discard, concurrency, on_progress, lane=lane, ordered=ordered)
 
     def stop_many(
         self,
@@ -322,7 +330,8 @@ class AsyncGameye(AfterLaunch):
 
         Args:
             session_ids: Any sync or async iterable.
-            concurrency: Most stops at once; reads and stops together never have more than eight in flight.
+            concurrency: Most stops at once; the client's `control_concurrency` when None, and more than that
+                wait for a place.
             on_progress: Called with the client's statistics ten times a second, and at the end.
             ordered: Give the outcomes in the order of the ids instead of that of completion.
         """
@@ -331,7 +340,15 @@ class AsyncGameye(AfterLaunch):
         async def work(index: int, session_id: str) -> StopOutcome:
             return await core.launcher.stop_outcome(index, session_id, self._options)
 
-        return core.bulk(session_ids, work, lambda _: None, concurrency, on_progress, ordered=ordered)
+        return core.bulk(
+            session_ids,
+            work,
+            lambda _: None,
+            concurrency,
+            on_progress,
+            lane=core.caller.control,
+            ordered=ordered,
+        )
 
     async def describe(self, session_id: str) -> SessionDetails:
         """One session (`GET /session/{id}`).

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiohttp import web
 from attrs import define
 
@@ -78,24 +79,34 @@ async def test_launches_go_first_come_first_served():
     assert order == ids
 
 
-def test_at_most_eight_reads_and_stops_are_under_way():
+@pytest.mark.parametrize(("settings", "places"), [({}, 8), ({"control_concurrency": 20}, 20)])
+def test_so_many_reads_and_stops_are_under_way_as_they_have_places(settings, places):
+    """Eight unless the client was told otherwise, whether they are reads or the stops of `stop_many`."""
     most = under_way = 0
 
-    async def handler(_: web.Request) -> web.Response:
+    async def handler(request: web.Request) -> web.Response:
         nonlocal most, under_way
         under_way += 1
         most = max(most, under_way)
         await asyncio.sleep(1.0)
         under_way -= 1
-        return web.json_response({"regions": []})
+        return web.Response(status=204) if request.method == "DELETE" else web.json_response({"regions": []})
 
-    async def world() -> float:
-        async with simulated(handler) as gameye:
+    async def reads() -> float:
+        async with simulated(handler, **settings) as gameye:
             await asyncio.gather(*(gameye.regions() for _ in range(40)))
             return asyncio.get_running_loop().time()
 
-    assert 5.0 <= run(world) < 6.0
-    assert most == 8
+    async def stops() -> float:
+        async with simulated(handler, **settings) as gameye:
+            async with gameye.stop_many(f"match-{number}" for number in range(40)) as outcomes:
+                assert all([outcome.stopped async for outcome in outcomes])
+            return asyncio.get_running_loop().time()
+
+    for world in (reads, stops):
+        most = 0
+        assert 40 / places <= run(world) < 40 / places + 1.0
+        assert most == places
 
 
 async def test_a_place_is_given_back_by_a_call_that_was_cancelled(emulator):

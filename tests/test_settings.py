@@ -225,6 +225,7 @@ def test_a_setting_out_of_range_is_refused_by_name(settings, field, value):
     ("arguments", "named"),
     [
         ({"max_concurrency": 0}, "max_concurrency"),
+        ({"control_concurrency": 0}, "control_concurrency"),
         ({"default_ttl": "30s"}, "ttl"),
         ({"ssl": False}, "ssl"),
         ({"ssl": True}, "ssl"),

@@ -70,7 +70,7 @@ def run_plan(
         lifetime: Seconds that each session lives before it is stopped.
         ttl: When a session is ended by force, should this process be killed.
         deadline: Seconds that each launch may take, retries included; 30 when left out.
-        concurrency: Most launches in flight; further ones wait, as they would for a matchmaker.
+        concurrency: Most launches in flight, and as many stops; further ones wait, as for a matchmaker.
         version: Tag of the image.
         arg: Command line argument of the containers; may be repeated.
         env: NAME=VALUE in the environment of the containers; may be repeated.

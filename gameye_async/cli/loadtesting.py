@@ -19,7 +19,10 @@ async def run_load_test(plan: Plan, concurrency: int, files: list[Path], *, as_j
     def note(orphan: OrphanRecord) -> None:
         unsettled[orphan.session_id] = orphan.reason
 
-    async with connect(max_concurrency=concurrency, on_orphan=note) as gameye:
+    # Each launch is followed by a stop, which takes no longer.
+    async with connect(
+        max_concurrency=concurrency, control_concurrency=concurrency, on_orphan=note
+    ) as gameye:
         report = await _report(plan, gameye, as_json=as_json)
     for session_id, reason in unsettled.items():
         complain_of_session(session_id, reason)

@@ -417,7 +417,7 @@ async def test_a_read_that_times_out_loses_nothing():
 
 @in_virtual_time
 async def test_followed_logs_are_in_nobodys_way():
-    """Reads and stops have eight places, and a followed log takes none of them."""
+    """A followed log takes none of the eight places of reads and stops."""
     async with stage() as (place, gameye):
         sessions = [await gameye.launch(**FIELDS) for _ in range(20)]
         following = [asyncio.create_task(read(gameye, session.id, follow=True)) for session in sessions]

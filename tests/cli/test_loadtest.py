@@ -39,6 +39,14 @@ async def test_a_load_test_launches_stops_and_tells(emulator):
     assert left(emulator) == []
 
 
+async def test_stops_do_not_queue_up_where_as_many_launches_do_not(emulator):
+    """Sixty stops of a second each, within a second: eight at a time, a session would live for four."""
+    emulator.faults.add(Fault("latency", operation="session-stop", seconds=1.0))
+    result = await run(*SHORT, "--json", env=account(emulator))
+    report = json.loads(result.output)
+    assert report["session_seconds"] / report["launched"] < 2.5
+
+
 @pytest.mark.parametrize("width", [60, 120])
 @pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1"}])
 async def test_what_it_tells_fits_the_terminal(emulator, width, settings):

@@ -83,7 +83,8 @@ def report(orphan: OrphanRecord) -> None:
 
 async def test_client(borrowed: aiohttp.ClientSession, connector: aiohttp.TCPConnector) -> None:
     AsyncGameye()
-    AsyncGameye("token", environment=Environment.SANDBOX, max_concurrency=200, default_ttl="4h")
+    AsyncGameye("token", environment=Environment.SANDBOX, max_concurrency=200, control_concurrency=64)
+    AsyncGameye("token", default_ttl="4h")
     AsyncGameye(rotated, base_url=URL("https://api.gameye.io"), default_ttl=timedelta(hours=4))
     AsyncGameye(session=borrowed, on_orphan=report, rng=Random(7))
     AsyncGameye(connector=connector, proxy="http://proxy.example:3128", user_agent="matchmaker/2")
