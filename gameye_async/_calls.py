@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define
 
@@ -45,6 +45,7 @@ class Caller:
         counters: Counts what happens.
         rng: Draws the jitter.
         clock: The event loop's time, in seconds.
+        origin: Where the API is, for error texts.
         emitter: Tells of what happens; None when nobody listens.
     """
 
@@ -58,6 +59,7 @@ class Caller:
     counters: Counters
     rng: Random
     clock: Callable[[], float]
+    origin: str
     emitter: "Emitter | None" = None
 
     async def call(
@@ -105,8 +107,7 @@ class Caller:
             delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
             if cost is not None and self.clock() + delay >= until:
                 error = DeadlineExceededError(
-                    f"{request.method} {request.template} was not done within {seconds:g} s; "
-                    f"last: {error.message}"
+                    f"{request.method} {request.template} was not done within {seconds:g} s; last: {error}"
                 )
                 cost = None
             if cost is None or not self.budget.spend(cost):
@@ -175,11 +176,15 @@ class Caller:
                 self.latch.answered(credential, result, now)
                 return result
             case NotSent():
-                return NotSentError(f"{request.method} {request.template}: {outcome.reason}.")
+                return NotSentError(f"{self._call_of(request)}: {outcome.reason}.")
             case Unknown():  # pragma: no branch  -- there is no fourth outcome
                 return NoAnswerError(
-                    f"{request.method} {request.template}: {outcome.reason}.", timed_out=outcome.timed_out
+                    f"{self._call_of(request)}: {outcome.reason}.", timed_out=outcome.timed_out
                 )
+
+    def _call_of(self, request: Request[Any]) -> str:
+        """A request that got no answer, with where it went: the address itself may be wrong."""
+        return f"{request.method} {self.origin}{request.template}"
 
     async def _attempt(
         self,

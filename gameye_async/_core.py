@@ -66,6 +66,7 @@ class Core:
             counters=Counters(),
             rng=setup.rng,
             clock=loop.time,
+            origin=str(setup.base_url),
             emitter=_emitter(setup, loop.time),
         )
         supervisor = Supervisor(caller, setup.on_orphan)

@@ -126,7 +126,7 @@ class AuthLatch:
             self._until = now + _LATCH
             return None
         return AuthenticationError(
-            f"{self._refusal.message} (not sent: this token was refused just before)",
+            f"not sent, for this token was refused a moment ago: {self._refusal.message}",
             status=self._refusal.status,
             code=self._refusal.code,
             path=self._refusal.path,

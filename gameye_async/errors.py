@@ -55,11 +55,25 @@ class GameyeError(Exception):
         self.attempts = attempts
 
     def __str__(self) -> str:
-        tried = f" ({len(self.attempts)} attempts)" if len(self.attempts) > 1 else ""
-        return f"{self.message}{tried}{self.hint and ' ' + self.hint}"
+        sentences = [text for text in (*self._sentences(), self.hint) if text]
+        told = " ".join([*map(_closed, sentences[:-1]), *sentences[-1:]])
+        notes = "; ".join(self._notes())
+        return f"{told} ({notes})" if notes else told
+
+    def _sentences(self) -> list[str]:
+        """What happened; an empty one is left out."""
+        return [self.message]
+
+    def _notes(self) -> list[str]:
+        """What stands in brackets at the end, behind the advice."""
+        return [f"{len(self.attempts)} attempts"] if len(self.attempts) > 1 else []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
+
+
+def _closed(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 class ConfigurationError(GameyeError, ValueError):
@@ -108,14 +122,16 @@ class ApiError(GameyeError):
         self.violations = violations
         self.retry_after = retry_after
 
-    def __str__(self) -> str:
-        parts = [f"{self.status} {self.code}".strip() + f": {super().__str__()}"]
-        if self.details and self.details != self.message:
-            parts.append(f"details: {self.details}")
-        parts += [f"{violation.field}: {violation.description}" for violation in self.violations]
-        if self.identifier:
-            parts.append(f"identifier: {self.identifier}")
-        return "; ".join(parts)
+    def _sentences(self) -> list[str]:
+        violations = [f"{each.field}: {each.description.removesuffix('.')}" for each in self.violations]
+        return [
+            f"{self.status} {self.code}".strip() + f": {self.message}",
+            self.details if self.details != self.message else "",
+            "; ".join(violations),
+        ]
+
+    def _notes(self) -> list[str]:
+        return [*super()._notes(), *([f"identifier: {self.identifier}"] if self.identifier else [])]
 
 
 class BadRequestError(ApiError):

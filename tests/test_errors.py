@@ -122,6 +122,35 @@ def test_an_error_says_how_often_it_was_tried():
 
 
 @pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.NotSentError("no way"), "no way. Nothing was sent; it is safe to try again."),
+        (errors.ConfigurationError("no token: set one"), "no token: set one"),
+        (errors.ClientClosedError("closed", attempts=ATTEMPTS), "closed (2 attempts)"),
+        (NotFoundError("Gone!", status=404, details="Look there."), "404: Gone! Look there."),
+        (NotFoundError("Gone.", status=404, details="Gone."), "404: Gone."),
+        (
+            CapacityError(
+                "Full.", status=420, code="FULL", details="No room", identifier="7f", attempts=ATTEMPTS
+            ),
+            "420 FULL: Full. No room. Try another location, or again later. (2 attempts; identifier: 7f)",
+        ),
+        (
+            InvalidRequestError(
+                "Wrong",
+                status=422,
+                violations=(errors.Violation("env.MAP", "is empty."), errors.Violation("ttl", "is short.")),
+            ),
+            "422: Wrong. env.MAP: is empty; ttl: is short",
+        ),
+    ],
+)
+def test_an_error_is_told_in_sentences(error, text):
+    """What happened and what to do, however the API ends its own; what is to be quoted stands at the end."""
+    assert str(error) == text
+
+
+@pytest.mark.parametrize(
     ("kind", "standard"),
     [
         (errors.ConfigurationError, ValueError),

@@ -118,6 +118,25 @@ async def test_an_api_that_cannot_be_reached_is_told_from_one_that_does_not_answ
     assert [attempt.phase for attempt in caught.value.attempts] == ["not sent"] * QUICK.attempts
 
 
+async def test_an_error_without_an_answer_says_which_api_was_asked():
+    """Its address may be what is wrong; that of a proxy is not told, for it may hold a password."""
+    with refusing() as address:
+        async with quick_client(f"http://{address}") as direct:
+            with pytest.raises(NotSentError) as caught:
+                await direct.regions()
+            assert caught.value.message == f"GET http://{address}/region: no connection could be made."
+        async with quick_client("http://localhost:1", proxy=f"http://gate:secret@{address}") as behind:
+            with pytest.raises(NotSentError) as caught:
+                await behind.regions()
+            assert caught.value.message == (
+                "GET http://localhost:1/region: no connection to the proxy could be made."
+            )
+    async with FaultServer(reset()) as server, quick_client(server.url) as gameye:
+        with pytest.raises(NoAnswerError) as caught:
+            await gameye.regions()
+        assert caught.value.message.startswith(f"GET {server.url}/region: ")
+
+
 @pytest.mark.parametrize("call", sorted(CALLS.keys() - {"tag"}))
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 async def test_a_definite_refusal_is_raised_at_once(call, status):
@@ -212,6 +231,6 @@ async def test_too_many_requests_wait_as_long_as_they_are_told():
 @in_virtual_time
 async def test_a_wait_that_would_outlast_the_deadline_ends_it_early():
     async with stage(Fault("refuse", status=429, retry_after=40.0)) as place:
-        with pytest.raises(DeadlineExceededError, match="last: Too many requests"):
+        with pytest.raises(DeadlineExceededError, match="last: 429 TOO_MANY_REQUESTS: Too many requests"):
             await place.gameye.regions()
         assert place.now < 1.0
