@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from attrs import define, field
 
-from gameye_async._bulk import Bulk, Source
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._limiter import Lane, Pace, SharedPace
@@ -24,6 +23,7 @@ from gameye_async.errors import ClientClosedError, ConfigurationError
 from gameye_async.settings import LaunchGate
 
 if TYPE_CHECKING:
+    from gameye_async._bulk import Bulk, Source
     from gameye_async.telemetry.emitter import Emitter
 
 ItemT = TypeVar("ItemT")
@@ -89,7 +89,7 @@ class Core:
 
     def bulk(
         self,
-        source: Source[ItemT],
+        source: "Source[ItemT]",
         work: Callable[[int, ItemT], Awaitable[OutcomeT]],
         discard: Callable[[OutcomeT], None],
         concurrency: int | None,
@@ -97,7 +97,7 @@ class Core:
         *,
         lane: Lane,
         ordered: bool,
-    ) -> Bulk[ItemT, OutcomeT]:
+    ) -> "Bulk[ItemT, OutcomeT]":
         """Many calls at once, as many as the lane has places unless `concurrency` says.
 
         Raises:
@@ -105,6 +105,9 @@ class Core:
         """
         if concurrency is not None and concurrency < 1:
             raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
+        # A program that launches one at a time does not pay for it.
+        from gameye_async._bulk import Bulk  # noqa: PLC0415  -- see above
+
         progress = None if on_progress is None else lambda: on_progress(self.stats)
         workers = lane.limit if concurrency is None else concurrency
         return Bulk(source, work, discard, workers, ordered, progress)
