@@ -85,7 +85,7 @@ class Launch:
     request: LaunchRequest
     terms: Terms
     deadline: float
-    _started: float
+    started: float
     ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
     events: "CallEvents | None" = field(default=None, init=False)
@@ -100,7 +100,7 @@ class Launch:
 
     def __attrs_post_init__(self) -> None:
         if self.launcher.caller.emitter is not None:
-            self.events = self.launcher.caller.emitter.launch(self.request, self._started)
+            self.events = self.launcher.caller.emitter.launch(self.request, self.started)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer.
@@ -138,6 +138,24 @@ class Launch:
         """Whether an attempt has gone out and its answer is awaited."""
         return self._attempt is not None and self._attempt.progress.started
 
+    @property
+    def locations(self) -> Sequence[str]:
+        """Where the next attempt may go, in order of preference."""
+        if self.ambiguous:
+            # While an earlier one may have worked, another location could double the session.
+            return (self._location,)
+        return self.request.location if self._next is None else self._next.locations
+
+    @property
+    def not_before(self) -> float:
+        """Loop time before which the next attempt must not be made."""
+        return -inf if self._next is None else self._next.not_before
+
+    @property
+    def last(self) -> GameyeError | None:
+        """What the last attempt that failed came to."""
+        return None if self._next is None else self._next.last
+
     def hold(self, *, on: bool) -> None:
         """Have an attempt in flight stay open, or not, when `run` is cancelled."""
         self._hold = on
@@ -149,7 +167,7 @@ class Launch:
         waited = f"the launch was not done within {self._elapsed():.3g} s"
         if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
-        last = self._last
+        last = self.last
         if isinstance(last, CapacityError | RateLimitedError):
             return self._with_attempts(last)
         return self._with_attempts(
@@ -167,7 +185,7 @@ class Launch:
             attempt = self._attempt
             if attempt is None:
                 credential = await self.launcher.caller.credential()
-                location, began = await self._admit()
+                location, began = await self.launcher.admit(self)
                 attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
                 self._attempt = attempt
             result = await self._answer(attempt)
@@ -176,49 +194,6 @@ class Launch:
             session = await self._digest(result, attempt.location)
             if session is not None:
                 return session
-
-    async def _admit(self) -> tuple[str, float]:
-        """Wait for the time, the pace, a place and an open location, in this order; take the place.
-
-        Returns:
-            The location, and the loop time.
-        """
-        launcher = self.launcher
-        caller, gates, pace = launcher.caller, launcher.gates, launcher.pace
-        while True:
-            if self.abandoned:
-                raise asyncio.CancelledError
-            if launcher.closing:
-                raise ClientClosedError("the client was closed while the launch was under way")
-            now = caller.clock()
-            locations = self._locations()
-            wait = max(gates.wait(locations, now), self._not_before - now)
-            if wait > 0:
-                if self.events is not None:
-                    self.events.backing_off(wait, self._last)
-                await caller.back_off(wait)
-                continue
-            if not pace.turn_now(now):
-                await pace.turn()
-                now = caller.clock()
-            had_turn = now
-            if not caller.launches.enter_now():
-                await caller.launches.enter()
-                now = caller.clock()
-            # A turn from before the rate was lowered does not count, or those that queued for a place
-            # while it was unlimited would all go out at once.
-            if had_turn >= pace.rate.lowered:
-                location = gates.take(locations, now)
-                if location is not None:
-                    return location, now
-            caller.launches.leave()
-
-    def _locations(self) -> Sequence[str]:
-        """Where the next attempt may go."""
-        if self.ambiguous:
-            # While an earlier one may have worked, another location could double the session.
-            return (self._location,)
-        return self.request.location if self._next is None else self._next.locations
 
     async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
         """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
@@ -347,16 +322,6 @@ class Launch:
             self._next = NextAttempt(self.launcher.caller, self.terms.options.retry, self.request.location)
         return self._next
 
-    @property
-    def _not_before(self) -> float:
-        """Loop time before which the next attempt must not be made."""
-        return -inf if self._next is None else self._next.not_before
-
-    @property
-    def _last(self) -> GameyeError | None:
-        """What the last attempt that failed came to."""
-        return None if self._next is None else self._next.last
-
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
         with self._settling():
@@ -445,4 +410,4 @@ class Launch:
         return error
 
     def _elapsed(self) -> float:
-        return self.launcher.caller.clock() - self._started
+        return self.launcher.caller.clock() - self.started

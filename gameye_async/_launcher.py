@@ -16,6 +16,7 @@ from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
     Attempt,
     CapacityError,
+    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     GameyeError,
@@ -83,6 +84,44 @@ class Launcher:
                 self._land(flight)
         self._remember(session)
         return session
+
+    async def admit(self, launch: Launch) -> tuple[str, float]:
+        """Wait for the time, the pace, a place and an open location, in this order; take the place.
+
+        Returns:
+            The location of the attempt that may be made, and the loop time.
+
+        Raises:
+            ClientClosedError: The client is being closed.
+        """
+        caller, gates, pace = self.caller, self.gates, self.pace
+        while True:
+            if launch.abandoned:
+                raise asyncio.CancelledError
+            if self.closing:
+                raise ClientClosedError("the client was closed while the launch was under way")
+            now = caller.clock()
+            locations = launch.locations
+            wait = max(gates.wait(locations, now), launch.not_before - now)
+            if wait > 0:
+                if launch.events is not None:
+                    launch.events.backing_off(wait, launch.last)
+                await caller.back_off(wait)
+                continue
+            if not pace.turn_now(now):
+                await pace.turn()
+                now = caller.clock()
+            had_turn = now
+            if not caller.launches.enter_now():
+                await caller.launches.enter()
+                now = caller.clock()
+            # A turn from before the rate was lowered does not count, or those that queued for a place
+            # while it was unlimited would all go out at once.
+            if had_turn >= pace.rate.lowered:
+                location = gates.take(locations, now)
+                if location is not None:
+                    return location, now
+            caller.launches.leave()
 
     async def stop(self, session_id: str, options: Options) -> bool:
         """Stop a session; a stop that was begun is finished whoever goes.
