@@ -17,7 +17,7 @@ from gameye_async._options import (
 )
 from gameye_async.errors import ConfigurationError
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import Session, SessionDetails, SessionSummary
+from gameye_async.models import Session
 
 if TYPE_CHECKING:
     from gameye_async._artifacts import Artifact
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gameye_async._fields import LaunchFields
     from gameye_async._rollout import Rollout
     from gameye_async.probes import Probe
+    from gameye_async.records import SessionDetails, SessionSummary
 
 AnyPath = str | os.PathLike[str]
 
@@ -117,8 +118,8 @@ class AfterLaunch(ABC):
         *,
         probe: "Probe | None" = None,
         timeout: float = 30.0,  # noqa: ASYNC109  -- the time until players give up, which raises our own error
-        on_progress: Callable[[SessionDetails], object] | None = None,
-    ) -> SessionDetails:
+        on_progress: "Callable[[SessionDetails], object] | None" = None,
+    ) -> "SessionDetails":
         """Wait until a session runs and, if there is a probe, until the game itself answers.
 
         Args:
@@ -152,7 +153,7 @@ class AfterLaunch(ABC):
         version: str | None = None,
         labels: Mapping[str, str] | None = None,
         players_above: int | None = None,
-    ) -> SessionSummary | None:
+    ) -> "SessionSummary | None":
         """Join players to the fullest running session that has room for all of them.
 
         Several matchmakers may do this at once: whoever joins and finds the session above its capacity leaves

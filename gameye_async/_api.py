@@ -5,7 +5,7 @@ They are those of the vendor's OpenAPI description; each docstring names the `op
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
@@ -25,7 +25,10 @@ from gameye_async._exchange import (
 from gameye_async._segment import CONTROL, LONE, segment
 from gameye_async.errors import BadAnswerError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import Location, Roster, SessionDetails, SessionSummary
+
+if TYPE_CHECKING:
+    from gameye_async.records import Location, Roster, SessionDetails, SessionSummary
+
 
 _NOT_FOUND = 404
 _MAX_PATH = 4096
@@ -37,7 +40,7 @@ def launch(request: LaunchRequest, location: str) -> Request[_codec.LaunchAnswer
     return Request("launch", "POST", "/session", "/session", _launched, body, Repeat.UNSENT)
 
 
-def describe(session_id: str) -> Request[SessionDetails]:
+def describe(session_id: str) -> "Request[SessionDetails]":
     """`describe-session`: one session by id."""
     target = f"/session/{segment(session_id, 'session id')}"
     return SessionRequest("describe", "GET", target, "/session/{id}", _described, session_id=session_id)
@@ -47,7 +50,7 @@ def describe(session_id: str) -> Request[SessionDetails]:
 class Sighting:
     """A session that was seen, and the API's clock then; None when the answer did not say."""
 
-    details: SessionDetails
+    details: "SessionDetails"
     server_time: datetime | None
 
 
@@ -61,7 +64,7 @@ def look(session_id: str) -> Request[Sighting]:
 class Survey:
     """The sessions that were listed, and the API's clock then; None when the answer did not say."""
 
-    sessions: list[SessionSummary]
+    sessions: "list[SessionSummary]"
     server_time: datetime | None
 
 
@@ -81,7 +84,7 @@ def list_sessions(
     players_below: int | None = None,
     players_above: int | None = None,
     include_ended: bool = False,
-) -> Request[list[SessionSummary]]:
+) -> "Request[list[SessionSummary]]":
     """`session-list`: all sessions that match; the API knows no pages and no order."""
     query = {
         "location": location,
@@ -103,12 +106,12 @@ def stop(session_id: str) -> Request[bool]:
     )
 
 
-def join(session_id: str, players: Iterable[str]) -> Request[Roster]:
+def join(session_id: str, players: Iterable[str]) -> "Request[Roster]":
     """`join-session`: register players; joining twice changes nothing."""
     return _roster("join", "PUT", session_id, players)
 
 
-def leave(session_id: str, players: Iterable[str]) -> Request[Roster]:
+def leave(session_id: str, players: Iterable[str]) -> "Request[Roster]":
     """`leave-session`: take players out.
 
     A DELETE with a body. The description allows only `players` in it; the service answers 404 unless
@@ -117,7 +120,7 @@ def leave(session_id: str, players: Iterable[str]) -> Request[Roster]:
     return _roster("leave", "DELETE", session_id, players)
 
 
-def _roster(operation: str, method: str, session_id: str, players: Iterable[str]) -> Request[Roster]:
+def _roster(operation: str, method: str, session_id: str, players: Iterable[str]) -> "Request[Roster]":
     segment(session_id, "session id")
     names = [players] if isinstance(players, str) else list(players)
     if not all(isinstance(name, str) and name and not LONE.search(name) for name in names):
@@ -128,13 +131,13 @@ def _roster(operation: str, method: str, session_id: str, players: Iterable[str]
         method,
         path,
         path,
-        lambda answered: _codec.roster(session_id, answered_json(answered)),
+        lambda answered: _enrolled(answered, session_id),
         _codec.dumps({"session": session_id, "players": names}),
         session_id=session_id,
     )
 
 
-def available_locations(image: str) -> Request[list[Location]]:
+def available_locations(image: str) -> "Request[list[Location]]":
     """`get-available-locations`: where an image can be hosted now."""
     target = f"/available-location/{segment(image, 'image')}"
     return Request("available_locations", "GET", target, "/available-location/{image}", _located)
@@ -227,11 +230,19 @@ def _query(path: str, query: Mapping[str, str | int | None]) -> str:
 
 
 def _launched(answered: Answered) -> _codec.LaunchAnswer:
-    return _codec.launch_answer(answered_json(answered))
+    payload = answered_json(answered)
+    answer = _codec.launch_answer(payload)
+    if answer is not None:
+        return answer
+    from gameye_async import _structure
+
+    return _structure.structure(payload, _codec.LaunchAnswer)
 
 
-def _described(answered: Answered) -> SessionDetails:
-    return _codec.details(answered_json(answered))
+def _described(answered: Answered) -> "SessionDetails":
+    from gameye_async import _structure
+
+    return _structure.details(answered_json(answered))
 
 
 def _surveyed(answered: Answered) -> Survey:
@@ -242,24 +253,38 @@ def _sighted(answered: Answered) -> Sighting:
     return Sighting(_described(answered), server_time(answered.headers))
 
 
-def _listed(answered: Answered) -> list[SessionSummary]:
-    return _codec.summaries(answered_json(answered))
+def _listed(answered: Answered) -> "list[SessionSummary]":
+    from gameye_async import _structure
+
+    return _structure.summaries(answered_json(answered))
+
+
+def _enrolled(answered: Answered, session_id: str) -> "Roster":
+    from gameye_async import _structure
+
+    return _structure.roster(session_id, answered_json(answered))
 
 
 def _stopped(answered: Answered) -> bool:
     return answered.status != CONFLICT
 
 
-def _located(answered: Answered) -> list[Location]:
-    return _codec.member(answered_json(answered), "locations", list[Location])
+def _located(answered: Answered) -> "list[Location]":
+    from gameye_async import _structure
+
+    return _structure.locations(answered_json(answered))
 
 
 def _tagged(answered: Answered) -> bool:
-    return answered.status != _NOT_FOUND and _codec.member(answered_json(answered), "exists", bool)
+    from gameye_async import _structure
+
+    return answered.status != _NOT_FOUND and _structure.member(answered_json(answered), "exists", bool)
 
 
 def _named(answered: Answered) -> list[str]:
-    return _codec.member(answered_json(answered), "regions", list[str])
+    from gameye_async import _structure
+
+    return _structure.member(answered_json(answered), "regions", list[str])
 
 
 def _uncompressed(head: Answered) -> None:

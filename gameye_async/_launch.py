@@ -32,6 +32,7 @@ from gameye_async.errors import (
     GameyeError,
     LaunchOutcomeUnknownError,
     NoAnswerError,
+    NotFoundError,
     NotSentError,
     RateLimitedError,
     ServerError,
@@ -39,11 +40,12 @@ from gameye_async.errors import (
     SessionIdConflictError,
 )
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import Port, Session, SessionDetails
+from gameye_async.models import Port, Session
 from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
+    from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
 _REDIRECTS = 300
@@ -336,7 +338,7 @@ class Launch:
         asked = self.launcher.caller.clock()
         with self._settling():
             seen = await self._search().once()
-        if isinstance(seen, SessionDetails):
+        if seen is not None and not isinstance(seen, NotFoundError):
             return self._adopted(seen)
         # What counts is when the question was asked: a 404 may have been long on its way.
         if seen is not None and asked >= self._last_maybe + self.terms.options.retry.quiet:
@@ -363,7 +365,7 @@ class Launch:
             self.ambiguous = False
             raise
 
-    def _adopted(self, details: SessionDetails) -> Session:
+    def _adopted(self, details: "SessionDetails") -> Session:
         self.ambiguous = False
         if self.events is not None:
             self.events.adopted(details.location)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gameye_async._api import Sighting, Survey
 from gameye_async.launch_request import GeneratedId, LaunchRequest
-from gameye_async.models import SessionSummary
+
+if TYPE_CHECKING:
+    from gameye_async.records import SessionSummary
 
 # `Date` has whole seconds, `created` milliseconds; both are the API's own clocks.
 _SKEW = timedelta(seconds=2)
@@ -64,11 +67,11 @@ def _contradiction(request: LaunchRequest, sighting: Sighting, locations: Collec
 def strays(
     survey: Survey,
     *,
-    expected: Collection[str] | Callable[[SessionSummary], bool],
+    expected: "Collection[str] | Callable[[SessionSummary], bool]",
     grace: timedelta,
     id_prefix: str,
     labels: Mapping[str, str],
-) -> list[SessionSummary]:
+) -> "list[SessionSummary]":
     """The sessions of a list that are ours, old enough to be known, and not expected.
 
     Args:
@@ -79,7 +82,7 @@ def strays(
         labels: Ours carry them. Checked here too, for not every platform filters by them.
     """
 
-    def is_expected(session: SessionSummary) -> bool:
+    def is_expected(session: "SessionSummary") -> bool:
         return expected(session) if callable(expected) else session.id in expected
 
     oldest = (survey.server_time or datetime.now(UTC)) - grace

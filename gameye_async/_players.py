@@ -11,7 +11,7 @@ from gameye_async._calls import Caller
 from gameye_async._options import Options
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import ConfigurationError, GameyeError, NoAnswerError, NotFoundError
-from gameye_async.models import Roster, SessionStatus, SessionSummary
+from gameye_async.records import Roster, SessionStatus, SessionSummary
 
 # How often the sessions are listed when seats are lost to others, and half the longest first pause (seconds).
 _ROUNDS = 6

@@ -25,8 +25,9 @@ from gameye_async.errors import (
     StopUnconfirmedError,
 )
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import Session, SessionDetails, SessionStatus
+from gameye_async.models import Session
 from gameye_async.probes import Probe
+from gameye_async.records import SessionDetails, SessionStatus
 
 PASSING = (NotSentError, NoAnswerError, BadAnswerError, RateLimitedError, ServerError)
 

@@ -12,7 +12,7 @@ from gameye_async._calls import Caller
 from gameye_async._options import Options
 from gameye_async._readiness import PASSING
 from gameye_async.errors import ConfigurationError, DeadlineExceededError, GameyeError
-from gameye_async.models import Location
+from gameye_async.records import Location
 
 
 @frozen

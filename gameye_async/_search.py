@@ -20,9 +20,9 @@ from gameye_async.errors import (
     SessionIdConflictError,
 )
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import SessionDetails
 
 if TYPE_CHECKING:
+    from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
 
@@ -46,7 +46,7 @@ class Search:
     first_sent: float
     events: "CallEvents | None"
 
-    async def within(self, seconds: float) -> SessionDetails | None:
+    async def within(self, seconds: float) -> "SessionDetails | None":
         """The session as soon as it shows up; None when it has not after so many seconds.
 
         Raises:
@@ -68,7 +68,7 @@ class Search:
                     tries += 1
                     await self.caller.back_off(_policy.poll_delay(tries, self.caller.rng))
 
-    async def once(self) -> SessionDetails | NotFoundError | None:
+    async def once(self) -> "SessionDetails | NotFoundError | None":
         """The session if it is there now, the API's word that it is not, or None without one.
 
         Raises:
@@ -89,7 +89,7 @@ class Search:
             idempotent=self.idempotent,
         )
 
-    def _claim(self, sighting: Sighting) -> SessionDetails:
+    def _claim(self, sighting: Sighting) -> "SessionDetails":
         """Take over the session that was found.
 
         Raises:

@@ -28,16 +28,7 @@ from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError, NotFoundError
 from gameye_async.launch_request import LaunchRequest, format_ttl
-from gameye_async.models import (
-    LaunchOutcome,
-    Location,
-    OrphanRecord,
-    Roster,
-    Session,
-    SessionDetails,
-    SessionSummary,
-    StopOutcome,
-)
+from gameye_async.models import LaunchOutcome, OrphanRecord, Session, StopOutcome
 from gameye_async.settings import (
     Environment,
     Pacing,
@@ -56,6 +47,7 @@ if TYPE_CHECKING:
 
     from gameye_async._core import Core
     from gameye_async._fields import LaunchFields
+    from gameye_async.records import Location, Roster, SessionDetails, SessionSummary
     from gameye_async.telemetry import Event
 
 T = TypeVar("T")
@@ -350,7 +342,7 @@ class AsyncGameye(AfterLaunch):
             ordered=ordered,
         )
 
-    async def describe(self, session_id: str) -> SessionDetails:
+    async def describe(self, session_id: str) -> "SessionDetails":
         """One session (`GET /session/{id}`).
 
         Raises:
@@ -369,7 +361,7 @@ class AsyncGameye(AfterLaunch):
         players_below: int | None = None,
         players_above: int | None = None,
         include_ended: bool = False,
-    ) -> list[SessionSummary]:
+    ) -> "list[SessionSummary]":
         """All sessions that match every filter (`GET /session`); the API has no pages and no order.
 
         Args:
@@ -412,13 +404,13 @@ class AsyncGameye(AfterLaunch):
 
     async def reconcile(
         self,
-        expected: Collection[str] | Callable[[SessionSummary], bool],
+        expected: "Collection[str] | Callable[[SessionSummary], bool]",
         grace: float = 60.0,
         *,
         id_prefix: str | None = None,
         labels: Mapping[str, str] | None = None,
         stop: bool = False,
-    ) -> list[SessionSummary]:
+    ) -> "list[SessionSummary]":
         """Find running sessions that are ours and that nobody expects, such as those of a killed process.
 
         Run it now and then, from one place. It never touches a session that is not provably ours.
@@ -456,15 +448,15 @@ class AsyncGameye(AfterLaunch):
                 raise unconfirmed[0]
         return found
 
-    async def join(self, session_id: str, players: Iterable[str]) -> Roster:
+    async def join(self, session_id: str, players: Iterable[str]) -> "Roster":
         """Register players as having joined (`PUT /session/player/join`); twice is as good as once."""
         return await self._call(_api.join(session_id, players))
 
-    async def leave(self, session_id: str, players: Iterable[str]) -> Roster:
+    async def leave(self, session_id: str, players: Iterable[str]) -> "Roster":
         """Take players out of a session (`DELETE /session/player/leave`); twice is as good as once."""
         return await self._call(_api.leave(session_id, players))
 
-    async def available_locations(self, image: str) -> list[Location]:
+    async def available_locations(self, image: str) -> "list[Location]":
         """Where an image can be hosted now (`GET /available-location/{image}`); not to be cached.
 
         Raises:

@@ -5,10 +5,9 @@ import importlib.util
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -27,6 +26,7 @@ from gameye_async import (
     SessionSummary,
     _api,
     _codec,
+    _structure,
 )
 from gameye_async._exchange import Answered, interpret
 from tests.clients import DETAILS, LAUNCHED
@@ -37,22 +37,28 @@ PORTS = (Port("udp", 7777, 20001), Port("tcp", 80, 20000))
 
 
 @pytest.fixture(scope="module", params=["orjson", "json"])
-def codec(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+def codec(request: pytest.FixtureRequest) -> SimpleNamespace:
     """The codec, with orjson and as it is where the `speed` extra is not installed."""
     if request.param == "orjson":
         pytest.importorskip("orjson", reason="the speed extra is not installed")
-        yield _codec
-        return
-    spec = importlib.util.find_spec("gameye_async._codec")
-    plain = importlib.util.module_from_spec(spec)
-    # A second copy of the module, which nobody else gets to see.
+        return SimpleNamespace(**{**vars(_structure), **vars(_codec)})
+    # Second copies of the modules, which nobody else gets to see.
     with mock.patch.dict(sys.modules, {"orjson": None}):
-        spec.loader.exec_module(plain)
+        plain = copy_of("gameye_async._codec")
+        sys.modules["gameye_async._codec"] = plain
+        structure = copy_of("gameye_async._structure")
     assert plain.loads is not _codec.loads
-    yield plain
+    return SimpleNamespace(**{**vars(structure), **vars(plain)})
 
 
-def body_of(codec: ModuleType, **fields: Any) -> dict[str, Any]:
+def copy_of(name: str) -> ModuleType:
+    spec = importlib.util.find_spec(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def body_of(codec: SimpleNamespace, **fields: Any) -> dict[str, Any]:
     request = LaunchRequest(**{"image": "my-game", "location": "eu-west", "id": "match-1"} | fields)
     return json.loads(codec.launch_body(request, "eu-west"))
 
@@ -212,17 +218,9 @@ LAUNCH_ANSWERS = st.one_of(
 
 @given(LAUNCH_ANSWERS)
 def test_a_launchs_answer_is_read_by_hand_as_the_converter_reads_it(payload):
-    """The two agree on what is taken, on what is refused, and on why."""
-
-    def outcome(read: Callable[[Any], Any]) -> object:
-        try:
-            return read(payload)
-        except BadAnswerError as error:
-            return str(error)
-
-    assert outcome(_codec.launch_answer) == outcome(
-        lambda answer: _codec.structure(answer, _codec.LaunchAnswer)
-    )
+    """Whatever is not read by hand is left to the converter."""
+    by_hand = _codec.launch_answer(payload)
+    assert by_hand is None or by_hand == _structure.structure(payload, _codec.LaunchAnswer)
 
 
 @pytest.mark.parametrize("status", [200, 201])

@@ -15,7 +15,19 @@ import gameye_async
 CHECKOUT = Path(__file__).parents[1]
 
 # What methods import that are called after a launch, if at all.
-LATER = {"_artifacts", "_collect", "_extract", "_logs", "_players", "_readiness", "_rollout", "probes"}
+LATER = {
+    "_artifacts",
+    "_bulk",
+    "_collect",
+    "_extract",
+    "_logs",
+    "_players",
+    "_readiness",
+    "_rollout",
+    "_structure",
+    "probes",
+    "records",
+}
 
 LAUNCH = """
 import asyncio, json, sys

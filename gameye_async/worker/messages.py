@@ -15,8 +15,8 @@ from gameye_async._codec import (
     loads,
     parse_json,
     parse_launch_request,
-    structure,
 )
+from gameye_async._structure import structure
 from gameye_async.launch_request import GeneratedId
 
 # Must never change: a job that is delivered again must get the id that it had.
