@@ -21,6 +21,7 @@ class Ownership(Enum):
     OURS = "ours"
     FOREIGN = "somebody else's"
     UNPROVEN = "not provably ours"
+    UNCLEAR = "not told by an answer that took so long, and perhaps by the next one"
 
 
 def ownership(
@@ -28,7 +29,8 @@ def ownership(
     sighting: Sighting,
     *,
     locations: Collection[str],
-    since_first_sent: float,
+    asked: float,
+    answered: float,
     idempotent: bool,
 ) -> Ownership:
     """Whose session was found under a launch's id.
@@ -37,7 +39,8 @@ def ownership(
         request: What was to be launched.
         sighting: What was found.
         locations: Where it may have been launched.
-        since_first_sent: Seconds between the first attempt and the sighting.
+        asked: Seconds between the first attempt and the question that led to the sighting.
+        answered: Seconds between the first attempt and the answer.
         idempotent: Whether anyone who holds the id serves the same intent.
     """
     if _contradiction(request, sighting, locations):
@@ -46,9 +49,12 @@ def ownership(
         return Ownership.OURS
     if sighting.server_time is None:
         return Ownership.UNPROVEN
-    first_sent = sighting.server_time - timedelta(seconds=since_first_sent)
+    # The API read its clock at some time between the two.
+    earliest, latest = (sighting.server_time - timedelta(seconds=since) for since in (answered, asked))
+    if sighting.details.created >= latest - _SKEW:
+        return Ownership.OURS
     # An older one may still be ours: a warm pool starts its sessions before they are claimed.
-    return Ownership.OURS if sighting.details.created >= first_sent - _SKEW else Ownership.UNPROVEN
+    return Ownership.UNCLEAR if sighting.details.created >= earliest - _SKEW else Ownership.UNPROVEN
 
 
 def _contradiction(request: LaunchRequest, sighting: Sighting, locations: Collection[str]) -> bool:

@@ -58,9 +58,9 @@ class Search:
             asked = self.caller.clock()
             seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
             match seen:
-                case Sighting():
-                    return self._claim(seen)
-                case NotFoundError() if asked >= until:
+                case Sighting() if (claimed := self._claim(seen, asked)) is not None:
+                    return claimed
+                case Sighting() | NotFoundError() if asked >= until:
                     return None
                 case ApiError() if not isinstance(seen, NotFoundError | ServerError | RateLimitedError):
                     raise seen
@@ -74,23 +74,25 @@ class Search:
         Raises:
             GameyeError: It cannot be taken over (see `_claim`).
         """
+        asked = self.caller.clock()
         seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
         if isinstance(seen, Sighting):
-            return self._claim(seen)
+            return self._claim(seen, asked)
         return seen if isinstance(seen, NotFoundError) else None
 
-    def owner(self, sighting: Sighting) -> Ownership:
-        """Whose session was found."""
+    def owner(self, sighting: Sighting, asked: float) -> Ownership:
+        """Whose session was found by a question asked at this loop time, and answered just now."""
         return ownership(
             self.request,
             sighting,
             locations=self.request.location,
-            since_first_sent=self.caller.clock() - self.first_sent,
+            asked=asked - self.first_sent,
+            answered=self.caller.clock() - self.first_sent,
             idempotent=self.idempotent,
         )
 
-    def _claim(self, sighting: Sighting) -> "SessionDetails":
-        """Take over the session that was found.
+    def _claim(self, sighting: Sighting, asked: float) -> "SessionDetails | None":
+        """Take over the session that was found; None when another look may tell whose it is.
 
         Raises:
             SessionIdConflictError: It is somebody else's.
@@ -98,7 +100,7 @@ class Search:
             LaunchOutcomeUnknownError: Nobody can say whose it is.
         """
         details = sighting.details
-        match self.owner(sighting):
+        match self.owner(sighting, asked):
             case Ownership.UNPROVEN:
                 raise LaunchOutcomeUnknownError(
                     f"session {self.request.id} exists, and cannot be told from somebody else's.",
@@ -116,5 +118,7 @@ class Search:
                     f"session {self.request.id} was launched and is already {details.status}.",
                     session_id=str(self.request.id),
                 )
-            case Ownership.OURS:  # pragma: no branch  -- there is no fourth one
+            case Ownership.OURS:
                 return details
+            case Ownership.UNCLEAR:  # pragma: no branch  -- there is no fifth one
+                return None

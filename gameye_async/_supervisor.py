@@ -27,6 +27,7 @@ _log = logging.getLogger("gameye_async")
 # How long the reaper keeps at one session before it reports it (seconds).
 _GIVE_UP = 300.0
 _CLOSED = "the client was closed before it could be stopped"
+_UNPROVEN = "it cannot be told from a session that somebody else launched under this id"
 
 
 @frozen(eq=False, repr=False)
@@ -36,14 +37,14 @@ class Abandoned:
     Attributes:
         session_id: Its id.
         sent: Loop time at which it was last sent, or may have been.
-        owner: Tells whose session was found under the id.
+        owner: Tells whose session was found under the id by a question asked at a loop time.
         options: Settings of the call.
         events: Those of the launch, if anybody listens.
     """
 
     session_id: str
     sent: float
-    owner: Callable[[Sighting], Ownership]
+    owner: Callable[[Sighting, float], Ownership]
     options: Options
     events: "CallEvents | None"
 
@@ -164,25 +165,24 @@ class Supervisor:
         while True:
             # What counts is when the question was asked: a 404 may have been long on its way.
             asked = caller.clock()
+            seen: Sighting | bool | GameyeError
             seen = await caller.once(_api.look(abandoned.session_id), options, events)
             if isinstance(seen, Sighting):
-                whose = abandoned.owner(seen)
-                if whose is Ownership.UNPROVEN:
-                    return "it cannot be told from a session that somebody else launched under this id"
+                whose = abandoned.owner(seen, asked)
                 if whose is Ownership.FOREIGN or (seen.details.status and seen.details.status.is_over):
                     return ""
-                stopped = await caller.once(_api.stop(abandoned.session_id), options, events)
-                if not isinstance(stopped, GameyeError):
-                    caller.counters.orphans_stopped += stopped
-                    if stopped and events is not None:
-                        events.orphan_stopped(abandoned.session_id)
-                    return ""
-                last: GameyeError = stopped
-            else:
-                last = seen
-            if isinstance(last, NotFoundError) and asked >= abandoned.sent + options.retry.quiet:
+                if whose is Ownership.UNPROVEN:
+                    return _UNPROVEN
+                if whose is Ownership.OURS:
+                    seen = await caller.once(_api.stop(abandoned.session_id), options, events)
+            if isinstance(seen, bool):
+                caller.counters.orphans_stopped += seen
+                if seen and events is not None:
+                    events.orphan_stopped(abandoned.session_id)
+                return ""
+            if isinstance(seen, NotFoundError) and asked >= abandoned.sent + options.retry.quiet:
                 return ""
             if caller.clock() >= give_up:
-                return f"it could not be stopped: {last.message}"
+                return _UNPROVEN if isinstance(seen, Sighting) else f"it could not be stopped: {seen.message}"
             tries += 1
             await asyncio.sleep(_policy.poll_delay(tries, caller.rng))

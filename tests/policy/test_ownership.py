@@ -13,6 +13,7 @@ from gameye_async._api import Sighting
 from gameye_async._ownership import Ownership, ownership
 
 OURS, FOREIGN, UNPROVEN = Ownership.OURS, Ownership.FOREIGN, Ownership.UNPROVEN
+UNCLEAR = Ownership.UNCLEAR
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SINCE_SENT = 10.0
@@ -40,12 +41,15 @@ def whose(
     locations: tuple[str, ...] | None = None,
     server_time: datetime | None = NOW,
     idempotent: bool = False,
+    took: float = 0.0,
 ) -> Ownership:
+    """By an answer that was made at once, and took so many seconds to come."""
     return ownership(
         request,
         Sighting(found, server_time),
         locations=request.location if locations is None else locations,
-        since_first_sent=SINCE_SENT,
+        asked=SINCE_SENT,
+        answered=SINCE_SENT + took,
         idempotent=idempotent,
     )
 
@@ -70,6 +74,15 @@ def test_whose_session_it_is(change, generated, chosen, idempotent):
     assert whose(GENERATED, found) is generated
     assert whose(CHOSEN, found) is chosen
     assert whose(CHOSEN, found, idempotent=True) is idempotent
+
+
+@pytest.mark.parametrize(
+    ("seconds_before", "verdict"), [(1.9, OURS), (2.1, UNCLEAR), (16.9, UNCLEAR), (17.1, UNPROVEN)]
+)
+def test_an_answer_that_took_long_does_not_make_an_older_session_ours(seconds_before, verdict):
+    """Nobody knows when in those 15 seconds the API read its clock."""
+    found = evolve(FOUND, created=FIRST_SENT - timedelta(seconds=seconds_before))
+    assert whose(CHOSEN, found, took=15.0) is verdict
 
 
 def test_a_warm_pool_ignores_labels_and_version():

@@ -24,6 +24,8 @@ from tests.reliability.stage import (
     refusal,
     stage,
 )
+from tests.simulation import faults
+from tests.simulation.faults import ScriptedFaults
 
 FOREIGN = "match-1"
 
@@ -111,6 +113,32 @@ async def test_after_a_lost_answer_a_session_just_created_is_ours():
         session = await gameye.launch(new_request(id="match-7"))
     assert session.created_by == "adopted"
     assert [live.id for live in emulator.world.live] == ["match-7"]
+
+
+@in_virtual_time
+@pytest.mark.parametrize("deadline", [30.0, 0.3])
+async def test_a_look_that_was_long_on_its_way_does_not_make_somebody_elses_session_ours(deadline):
+    """Its answer tells the API's time of long ago; neither the launch nor the reaper is misled by that."""
+    slow = faults.Fault(delay=10.0)
+    plan = ScriptedFaults(responses=[slow] if deadline < 1.0 else [faults.FAULTLESS, slow])
+    async with stage(Fault("cut_before_commit", count=1), plan=plan) as place:
+        place.world.add_foreign_session(FOREIGN, image=IMAGE, location=WEST, age=5)
+        with pytest.raises(LaunchOutcomeUnknownError):
+            await place.gameye.launch(new_request(id=FOREIGN), deadline=deadline)
+        await place.wait(30.0)
+        assert [orphan.session_id for orphan in place.orphans] == [FOREIGN]
+    assert place.served.count("GET") >= 2
+    assert "DELETE" not in place.served
+
+
+@in_virtual_time
+async def test_a_session_that_a_slow_look_cannot_tell_for_ours_is_looked_at_again():
+    plan = ScriptedFaults(requests=[faults.FAULTLESS, faults.FAULTLESS, faults.Fault(delay=10.0)])
+    fault = Fault("cut_after_commit", operation="session-run", count=1)
+    async with stage(fault, plan=plan) as place:
+        session = await place.gameye.launch(new_request(id="match-7"))
+    assert session.created_by == "adopted"
+    assert place.served.count("GET") == 2
 
 
 @in_virtual_time

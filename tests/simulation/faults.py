@@ -115,24 +115,27 @@ class RandomFaults:
         rng: the source of chance; the same seed gives the same faults.
         rate: the share of messages that meet with a fault, 0.0 to 1.0.
         until: the virtual time, in seconds, after which nothing is decided but `FAULTLESS`.
-        max_delay: the longest extra delay, in seconds.
+        max_delay: the longest extra delay of an answer or a connection, in seconds.
+        max_request_delay: that of a request; a launch that comes after the client's quiet window is beyond
+            what the client promises, and the API takes its time as well.
     """
 
     rng: Random
     rate: float
     until: float
     max_delay: float = 20.0
+    max_request_delay: float = 5.0
 
     def on_connect(self, now: float) -> Fault:
-        return self._draw(now, CONNECT_FAULTS)
+        return self._draw(now, CONNECT_FAULTS, self.max_delay)
 
     def on_request(self, now: float, data: bytes) -> Fault:
-        return self._draw(now, MESSAGE_FAULTS)
+        return self._draw(now, MESSAGE_FAULTS, self.max_request_delay)
 
     def on_response(self, now: float, data: bytes) -> Fault:
-        return self._draw(now, MESSAGE_FAULTS)
+        return self._draw(now, MESSAGE_FAULTS, self.max_delay)
 
-    def _draw(self, now: float, kinds: tuple[Fault, ...]) -> Fault:
+    def _draw(self, now: float, kinds: tuple[Fault, ...], max_delay: float) -> Fault:
         if now >= self.until or self.rng.random() >= self.rate:
             return FAULTLESS
-        return self.rng.choice((*kinds, Fault(delay=self.rng.uniform(0.0, self.max_delay))))
+        return self.rng.choice((*kinds, Fault(delay=self.rng.uniform(0.0, max_delay))))

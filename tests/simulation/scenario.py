@@ -95,8 +95,9 @@ class _World:
     def _api_faults(self) -> list[Fault]:
         rng = self.rng
         kinds: tuple[dict[str, Any], ...] = (
-            {"kind": "latency", "when": "before", "seconds": 0.1, "distribution": "lognormal", "spread": 1.5},
-            {"kind": "latency", "when": "before", "seconds": 5.0, "distribution": "uniform", "spread": 20.0},
+            # Together with a slow network, a launch takes less than the quiet window of 30 s.
+            {"kind": "latency", "when": "before", "seconds": 0.1, "distribution": "lognormal", "spread": 0.8},
+            {"kind": "latency", "when": "before", "seconds": 5.0, "distribution": "uniform", "spread": 15.0},
             {"kind": "latency", "when": "after", "seconds": 0.5, "distribution": "uniform", "spread": 20.0},
             {"kind": "refuse", "when": "before", "status": 500},
             {"kind": "refuse", "when": "after", "status": 504},
