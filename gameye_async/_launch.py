@@ -257,7 +257,7 @@ class Launch:
             f"the API answered with it instead of {self.request.id}",
             self.events,
         )
-        raise BadAnswerError("the API answered with another session id than was sent", path="$.id")
+        raise BadAnswerError("the API answered with another session id than was sent")
 
     async def _digest(self, error: GameyeError, location: str) -> Session | None:
         """The session that a failed attempt led to; None when the next attempt is prepared.
@@ -297,7 +297,7 @@ class Launch:
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        settled = self._last_sent + self.terms.options.retry.settle if self.ambiguous else -inf
+        settled = self._last_sent + self.terms.options.retry.settle
         self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
@@ -366,7 +366,6 @@ class Launch:
             raise
 
     def _adopted(self, details: "SessionDetails") -> Session:
-        self.ambiguous = False
         if self.events is not None:
             self.events.adopted(details.location)
         return self._session(details.location, details.host, details.ports, "adopted")

@@ -19,6 +19,7 @@ from tests.faultserver import (
     reset,
 )
 from tests.reliability.stage import (
+    TOKEN,
     Script,
     described,
     emulated,
@@ -112,12 +113,16 @@ async def test_an_answer_for_another_id_is_unknown_and_both_are_accounted_for():
     """The id that was sent is settled; the other one may be anybody's, so it is reported and not touched."""
     request = new_request()
     orphans: list[OrphanRecord] = []
-    script = Script(POST=[launched(request, id="another")], GET=[refusal(404)])
+    script = Script(POST=[launched(request, id=f"another {TOKEN}")], GET=[refusal(404)])
     async with FaultServer(script) as server, quick_client(server.url, on_orphan=orphans.append) as gameye:
-        with pytest.raises(LaunchOutcomeUnknownError) as caught:
+        with pytest.raises(
+            LaunchOutcomeUnknownError, match="with another session id than was sent"
+        ) as caught:
             await gameye.launch(request)
     assert caught.value.session_id == request.id
-    assert [orphan.session_id for orphan in orphans] == ["another"]
+    assert [(orphan.session_id, orphan.reason) for orphan in orphans] == [
+        ("another ***", f"the API answered with it instead of {request.id}")
+    ]
     assert {seen.target for seen in server.requests if seen.method == "GET"} == {f"/session/{request.id}"}
     assert "DELETE" not in methods(server)
 
@@ -133,7 +138,7 @@ async def test_a_session_that_is_over_already_is_not_launched_again(status):
     assert methods(server) == ["POST", "GET"]
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(status):
     async with FaultServer(redirect("/elsewhere", status)) as server, quick_client(server.url) as gameye:
         with pytest.raises(BadAnswerError) as caught:

@@ -1,5 +1,7 @@
 """Launches that are refused: a definite answer ends them, capacity moves them on, ambiguity outranks both."""
 
+from math import inf
+
 import attrs
 import pytest
 
@@ -26,6 +28,7 @@ from tests.reliability.stage import (
     QUICK_TIMEOUTS,
     WEST,
     Script,
+    Stage,
     emulated,
     in_virtual_time,
     methods,
@@ -121,6 +124,55 @@ async def test_when_every_location_stays_full_the_refusal_is_raised_by_the_deadl
     assert {attempt.location for attempt in caught.value.attempts} == {WEST, EAST}
     # Waiting, not hammering.
     assert 4 <= len(place.served) <= 20
+
+
+def launch_rate(place: Stage) -> float:
+    return place.gameye._core().launcher.pace.rate.rate  # noqa: SLF001  -- what a launch is let through by
+
+
+@pytest.mark.parametrize(("locations", "is_slowed"), [((WEST, EAST), False), ((WEST,), True)])
+@in_virtual_time
+async def test_a_refusal_slows_the_client_down_unless_the_launch_can_go_elsewhere(locations, is_slowed):
+    """A location that refuses may just be full."""
+    async with stage(Fault("refuse", status=420, count=1)) as place:
+        await place.gameye.launch(new_request(*locations))
+        assert (launch_rate(place) < inf) is is_slowed
+
+
+@in_virtual_time
+async def test_a_launch_that_may_have_worked_cannot_go_elsewhere():
+    faults = [
+        Fault("cut_before_commit", count=1),
+        Fault("refuse", operation="session-run", status=420, count=1),
+    ]
+    async with stage(*faults) as place:
+        await place.gameye.launch(new_request(WEST, EAST))
+        assert launch_rate(place) < inf
+
+
+@in_virtual_time
+async def test_a_location_that_refuses_again_and_again_is_left_alone_until_one_is_accepted_there():
+    pacing = Pacing(adaptive=False, gate_after=2, gate_base=100.0, gate_cap=100.0)
+    async with stage(locations={WEST: 0, EAST: 100}, client={"pacing": pacing}) as place:
+        for _ in range(4):
+            await place.wait(3.0)
+            await place.gameye.launch(new_request(WEST, EAST))
+        assert place.served.count("POST") == 2 * 2 + 2
+        place.world.set_capacity(WEST, 100)
+        await place.wait(200.0)
+        for _ in range(2):
+            assert (await place.gameye.launch(new_request(WEST, EAST))).location == WEST
+
+
+@in_virtual_time
+async def test_only_a_launch_at_its_first_attempt_gives_the_budget_something_back():
+    retry = RetryPolicy(budget=100.0, budget_cost=10.0)
+    async with stage(Fault("refuse", status=503, count=1), client={"retry": retry}) as place:
+        budget = place.gameye._core().caller.budget  # noqa: SLF001  -- what retries are paid from
+        await place.gameye.launch(new_request())
+        assert budget.tokens == 90.0
+        await place.gameye.launch(new_request())
+        assert budget.tokens == 91.0
 
 
 @in_virtual_time

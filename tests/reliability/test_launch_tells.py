@@ -4,6 +4,7 @@ import asyncio
 from random import Random
 from typing import Any
 
+import attrs
 import pytest
 
 from gameye_async import (
@@ -17,9 +18,21 @@ from gameye_async import (
     Timeouts,
 )
 from gameye_async.emulator import Fault
-from tests.faultserver import FaultServer, hang
+from tests.faultserver import FaultServer, answer, hang, reset
 from tests.reliability.outages import refusing
-from tests.reliability.stage import EAST, IMAGE, WEST, in_virtual_time, new_request, quick_client, stage
+from tests.reliability.stage import (
+    EAST,
+    IMAGE,
+    QUICK,
+    WEST,
+    Script,
+    in_virtual_time,
+    new_request,
+    quick_client,
+    refusal,
+    stage,
+)
+from tests.simulation.faults import BLACK_HOLE, REFUSED, ScriptedFaults
 
 UNPACED = Pacing(adaptive=False, gate_after=100)
 
@@ -89,6 +102,44 @@ async def test_a_session_tells_what_was_asked_for_and_how_long_it_took():
         session = await place.gameye.launch(new_request(version="v2"))
     assert (session.image, session.version, session.location) == (IMAGE, "v2", WEST)
     assert session.elapsed == pytest.approx(2.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_each_attempt_tells_how_long_it_took():
+    faults = [
+        Fault("refuse", operation="session-run", status=503, count=1),
+        Fault("latency", operation="session-run", seconds=2.0),
+    ]
+    async with stage(*faults) as place:
+        await place.wait(100.0)
+        session = await place.gameye.launch(new_request())
+    assert [attempt.elapsed for attempt in session.attempts] == pytest.approx([2.0, 2.0], abs=0.1)
+
+
+@in_virtual_time
+async def test_a_launch_that_is_overdue_tells_the_last_reason():
+    plan = ScriptedFaults(connects=[REFUSED, BLACK_HOLE])
+    async with stage(plan=plan) as place:
+        with pytest.raises(DeadlineExceededError, match=r"within 3 s; .*: no connection could be made"):
+            await place.gameye.launch(new_request(), deadline=3.0)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (Script(POST=[reset()]), "the connection broke"),
+        (Script(POST=[answer(201)], GET=[refusal(404)]), "201: the answer is not JSON; it starts with ''"),
+        (Script(POST=[reset(), refusal(409)], GET=[refusal(404)]), "No"),
+    ],
+    ids=["lost", "spoilt", "conflict"],
+)
+async def test_an_unknown_outcome_tells_the_last_reason(script, reason):
+    async with FaultServer(script) as server:
+        retry = attrs.evolve(QUICK, attempts=2)
+        async with quick_client(server.url, retry=retry) as gameye:
+            with pytest.raises(LaunchOutcomeUnknownError) as caught:
+                await gameye.launch(new_request(), on_abandon="leave")
+    assert f"{reason}. It is left running" in str(caught.value)
 
 
 @pytest.mark.parametrize(
