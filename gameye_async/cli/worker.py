@@ -38,7 +38,8 @@ def worker(
     """Launch the jobs of a NATS JetStream queue, until Ctrl-C.
 
     Any number of workers, on any machines, share a queue. Ctrl-C or SIGTERM lets the jobs in hand end; a
-    second one leaves them to the other workers.
+    second one leaves them to the other workers. A worker whose token is refused gives its jobs back and ends
+    with 1.
 
     For instance:
 
@@ -94,9 +95,13 @@ async def _work(nats: str, options: dict[str, Any], settings: dict[str, Any]) ->
     async with connect(**settings, on_orphan=_report) as gameye:
         worker = Worker(gameye, nats, **options)
         _stop_at_signals(worker)
-        await worker.run()
-        counts = ", ".join(f"{count:,} {verdict.name.lower()}" for verdict, count in worker.verdicts.items())
-        complain(f"stopped; jobs: {counts or 'none'}")
+        try:
+            await worker.run()
+        finally:
+            counts = ", ".join(
+                f"{count:,} {verdict.name.lower()}" for verdict, count in worker.verdicts.items()
+            )
+            complain(f"stopped; jobs: {counts or 'none'}")
     return Exit.OK
 
 

@@ -6,12 +6,14 @@ from typing import assert_never
 
 from gameye_async import (
     ApiError,
+    AuthenticationError,
     CapacityError,
     ClientClosedError,
     DeadlineExceededError,
     GameyeError,
     LaunchOutcomeUnknownError,
     NotSentError,
+    PermissionDeniedError,
     RateLimitedError,
     Session,
 )
@@ -26,6 +28,7 @@ class Verdict(Enum):
     LAUNCHED = "its session is published, then it is acknowledged"
     LATER = "it is put back, and delivered again after a while"
     REFUSED = "the reason is published as a dead letter, and it is never delivered again"
+    RETURNED = "it is put back at once for another worker, and this one ends, for its token is refused"
     UNKNOWN = "it is left alone, so that its next delivery finds the session or launches it"
 
 
@@ -50,6 +53,10 @@ def judge(result: Session | GameyeError, *, is_overdue: bool = False) -> Verdict
         ):
             # Nothing was launched, and that was not the job's fault.
             return Verdict.REFUSED if is_overdue else Verdict.LATER
+        case AuthenticationError() | PermissionDeniedError():
+            # Not the job's fault either, and no job of this worker would fare better. A missing scope is
+            # a 403 or, on older platforms, a 401.
+            return Verdict.RETURNED
         case GameyeError():
             return Verdict.REFUSED
         case _:

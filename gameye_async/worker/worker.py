@@ -75,6 +75,7 @@ class Worker:
     _streams: Streams = field(init=False, repr=False)
     _consumer: Consumer = field(init=False, repr=False)
     _stopping: bool = field(default=False, init=False, repr=False)
+    _token_refused: GameyeError | None = field(default=None, init=False, repr=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
     _jobs: dict[asyncio.Task[None], Msg] = field(
         factory=dict[asyncio.Task[None], Msg], init=False, repr=False
@@ -99,6 +100,8 @@ class Worker:
         """Launch jobs until `stop` is called, through every restart of NATS.
 
         Raises:
+            AuthenticationError: The API refuses the token; the jobs in hand were put back for other workers.
+            PermissionDeniedError: The token may not start sessions; as above.
             NotSentError: NATS cannot be reached at the start, or has closed the connection for good.
             ConfigurationError: Its URL is none, or it has no JetStream.
         """
@@ -114,6 +117,8 @@ class Worker:
                 for task in ending:
                     task.cancel()
                 await asyncio.wait(ending)
+        if self._token_refused is not None:
+            raise self._token_refused
 
     async def _take_jobs(self, connection: Connection) -> None:
         while not self._stopping:
@@ -158,6 +163,10 @@ class Worker:
                 is_first = message.metadata.num_delivered == 1
                 result = await launched_before(self.gameye, request, result, is_first=is_first)
         verdict = judge(result, is_overdue=is_overdue)
+        if verdict is Verdict.RETURNED and isinstance(result, GameyeError):
+            # Before the job is put back, so that this worker asks for no more.
+            self._token_refused = self._token_refused or result
+            self.stop()
         try:
             await self._settle(message, verdict, match, result, connection)
         except NATS_ERRORS as error:
@@ -188,6 +197,8 @@ class Worker:
                 await message.term()
             case _ if verdict is Verdict.LATER:
                 await message.nak(delay(result, self.rng))
+            case _ if verdict is Verdict.RETURNED:
+                await message.nak()
             case _:
                 logger.warning("match %s is left to its next delivery: %s", match, result)
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 
 import pytest
 
 from gameye_async import LaunchRequest
-from gameye_async.emulator import Emulator
+from gameye_async.emulator import Emulator, Fault
 from gameye_async.worker import LaunchQueue
 from tests.cli.harness import account, run
 from tests.worker.engines import Engine, command, free_port, running
@@ -27,6 +28,18 @@ async def test_it_launches_until_it_is_told_to_end(nats: Engine, emulator: Emula
             break
         assert await process.end(ending) == 0
     assert process.said[-1] == "stopped; jobs: 1 launched\n"
+
+
+@pytest.mark.engine
+async def test_it_ends_by_itself_when_its_token_is_refused(nats: Engine, emulator: Emulator):
+    """And says what to look at; the job waits for one with a good token."""
+    emulator.faults.add(Fault("refuse", operation="session-run", status=401))
+    async with running(worker(nats.url, emulator.url)) as process, LaunchQueue(nats.url) as queue:
+        await queue.submit("4711", LaunchRequest("my-game", "europe"))
+        assert await process.ended() == 1
+        assert re.fullmatch(r"stopped; jobs: [0-9]+ returned\n", process.said[-2])
+        assert process.said[-1].startswith("error: 401 UNAUTHORIZED: ")
+        assert "Check GAMEYE_API_TOKEN" in process.said[-1]
 
 
 @pytest.mark.engine

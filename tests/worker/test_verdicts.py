@@ -26,8 +26,8 @@ from gameye_async.worker.verdicts import Verdict, delay, judge
 
 FOR_NOW = (CapacityError, RateLimitedError, NotSentError, DeadlineExceededError, ClientClosedError)
 FOR_GOOD = (
-    *(AuthenticationError, PermissionDeniedError, QuotaExceededError, NotFoundError, InvalidRequestError),
-    *(ConfigurationError, BadAnswerError, SessionIdConflictError, SessionEndedError),
+    *(QuotaExceededError, NotFoundError, InvalidRequestError, ConfigurationError, BadAnswerError),
+    *(SessionIdConflictError, SessionEndedError),
 )
 
 
@@ -52,6 +52,13 @@ def test_what_was_refused_for_too_long_is_a_dead_letter(kind):
 @pytest.mark.parametrize("kind", FOR_GOOD)
 def test_what_is_refused_for_good_is_a_dead_letter(kind):
     assert judge(kind("no")) is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("overdue", [False, True])
+@pytest.mark.parametrize("kind", [AuthenticationError, PermissionDeniedError])
+def test_a_refused_token_says_nothing_about_the_job(kind, overdue):
+    """However long it has waited: a worker with a good token launches it."""
+    assert judge(kind("no"), is_overdue=overdue) is Verdict.RETURNED
 
 
 @pytest.mark.parametrize("overdue", [False, True])

@@ -13,7 +13,16 @@ from attrs import define, field
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from gameye_async import AsyncGameye, ConfigurationError, LaunchRequest, NotSentError, RetryPolicy, Timeouts
+from gameye_async import (
+    AsyncGameye,
+    AuthenticationError,
+    ConfigurationError,
+    LaunchRequest,
+    NotSentError,
+    PermissionDeniedError,
+    RetryPolicy,
+    Timeouts,
+)
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.emulator.sessions import Session
 from gameye_async.worker import LaunchQueue, MatchOutcome, Verdict, Worker, session_id
@@ -158,6 +167,47 @@ async def test_a_job_that_found_no_room_for_too_long_is_a_dead_letter(nats: Engi
     async with LaunchQueue(nats.url) as queue, working(nats, emulator, deadline=0.2, give_up_after=1e-6):
         await queue.submit("4711", REQUEST)
         assert (await read(queue))[0].error == "CapacityError"
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+async def test_a_worker_whose_token_is_refused_gives_its_jobs_back_and_ends(
+    nats: Engine, emulator: Emulator, status, error
+):
+    """Another one launches them long before `ack_wait` has passed, and nobody is told of a dead letter."""
+    emulator.faults.add(Fault("refuse", operation=LAUNCH, status=status))
+    async with LaunchQueue(nats.url) as queue, AsyncGameye(emulator.token, base_url=emulator.url) as gameye:
+        for number in range(5):
+            await queue.submit(str(number), REQUEST)
+        worker = Worker(gameye, nats.url, concurrency=2, ack_wait=60.0, give_up_after=1e-6)
+        with pytest.raises(error):
+            await worker.run()
+        assert set(worker.verdicts) == {Verdict.RETURNED}
+        emulator.faults.clear()
+        async with working(nats, emulator, ack_wait=60.0):
+            assert all(outcome.ok for outcome in await read(queue, 5))
+
+
+async def test_a_worker_whose_token_is_refused_ends_what_it_has_begun(nats: Engine):
+    gate = Turnstile()
+    async with (
+        Emulator(start_container=gate) as emulator,
+        LaunchQueue(nats.url) as queue,
+        AsyncGameye(emulator.token, base_url=emulator.url) as gameye,
+    ):
+        worker = Worker(gameye, nats.url)
+        running = asyncio.create_task(worker.run())
+        await queue.submit("4711", REQUEST)
+        await gate.holds(1)
+        emulator.faults.add(Fault("refuse", operation=LAUNCH, status=401))
+        await queue.submit("4712", REQUEST)
+        async with asyncio.timeout(30):
+            while not worker.verdicts[Verdict.RETURNED]:  # noqa: ASYNC110  -- a counter tells nobody of a change
+                await asyncio.sleep(0.01)
+        gate.opened.set()
+        with pytest.raises(AuthenticationError):
+            await running
+        (outcome,) = await read(queue)
+    assert (outcome.match, outcome.ok) == ("4711", True)
 
 
 async def test_a_launch_without_an_answer_is_found_by_the_next_delivery(nats: Engine, emulator: Emulator):
