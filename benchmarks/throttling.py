@@ -46,11 +46,15 @@ async def _nothing(_world: World) -> None:
     """All stays as it is."""
 
 
-async def _outage(world: World) -> None:
-    """The location is full for 20 s."""
-    world.set_capacity("eu-west", 0)
-    await asyncio.sleep(20.0)
-    world.set_capacity("eu-west", 10_000)
+def _outage(seconds: float) -> Event:
+    """The location is full from the start, for so long."""
+
+    async def outage(world: World) -> None:
+        world.set_capacity("eu-west", 0)
+        await asyncio.sleep(seconds)
+        world.set_capacity("eu-west", 10_000)
+
+    return outage
 
 
 @frozen(kw_only=True)
@@ -86,7 +90,15 @@ SCENARIOS = (
         world={"locations": {"eu-west": 0, "eu-east": 10_000}},
         locations=("eu-west", "eu-east"),
     ),
-    Scenario(name="outage of 20 s", ideal=20.0, world={"locations": {"eu-west": 10_000}}, event=_outage),
+    *(
+        Scenario(
+            name=f"outage of {seconds:g} s",
+            ideal=seconds + 2.0,
+            world={"locations": {"eu-west": 10_000}},
+            event=_outage(seconds),
+        )
+        for seconds in (2.0, 20.0)
+    ),
 )
 
 

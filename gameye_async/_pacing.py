@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from math import inf
+from math import inf, sqrt
 from random import Random
 
 from attrs import define, field
@@ -16,7 +16,7 @@ _PERIOD = 0.5
 
 @define(eq=False, repr=False)
 class _Meter:
-    """How many launches per second were accepted of late.
+    """How many launches per second there were of late.
 
     Counted over half a second at least, because a moment says nothing, and averaged with what was before.
     """
@@ -29,6 +29,10 @@ class _Meter:
         if now - self._since >= _PERIOD:
             self._rate, self._since, self._count = self.rate(now), now, 0
         self._count += 1
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._count
 
     def rate(self, now: float) -> float:
         seconds = now - self._since
@@ -47,6 +51,10 @@ class AdaptiveRate:
     up to twice what is accepted. A minute without a refusal lifts the limit. Compared with fixed delays it
     needs a fraction of the calls: `benchmarks/throttling.py`.
 
+    As long as nothing was accepted, the account may take anything between `floor` and what was sent. What
+    lies halfway in orders of magnitude counts as accepted then: after a burst of 128 a second, 8 a second.
+    From there it is not far back when only a moment was bad, and two more refusals are at the floor.
+
     Attributes:
         pacing: Settings.
         rate: Launches per second, infinite while unlimited.
@@ -59,6 +67,7 @@ class AdaptiveRate:
     _next: float = field(default=-inf, init=False)
     _peak: float = field(default=0.0, init=False)
     _meter: _Meter = field(factory=_Meter, init=False)
+    _first_sent: _Meter = field(factory=_Meter, init=False)
 
     def wait(self, now: float) -> float:
         """Seconds until the next launch may be sent; 0 when it may be sent now."""
@@ -68,6 +77,8 @@ class AdaptiveRate:
         """A launch was sent."""
         if now - self.lowered > _FORGET:
             self.rate = inf
+        if self._meter.is_empty:
+            self._first_sent.count(now)
         self._next = now + 1.0 / self.rate
 
     def accepted(self, now: float) -> None:
@@ -86,10 +97,16 @@ class AdaptiveRate:
         """
         if not self.pacing.adaptive or sent <= self.lowered:
             return
-        self._peak = max(min(self.rate, self._meter.rate(now)), self.pacing.floor)
+        self._peak = max(self._likely(now), self.pacing.floor)
         self.lowered = now
         self.rate = max(self._peak * self.pacing.decrease, self.pacing.floor)
         self._next = max(self._next, now + 1.0 / self.rate)
+
+    def _likely(self, now: float) -> float:
+        """How many launches per second the account takes, as far as its answers tell."""
+        if self._meter.is_empty:
+            return sqrt(self.pacing.floor * min(self.rate, self._first_sent.rate(now)))
+        return min(self.rate, self._meter.rate(now))
 
 
 class Blame(Enum):

@@ -105,11 +105,38 @@ def test_the_first_refusal_lowers_the_rate_to_a_part_of_what_was_accepted(per_se
     assert lowered(per_second, decrease=0.7).rate == pytest.approx(0.7 * per_second, rel=0.05)
 
 
-def test_a_refusal_before_anything_was_accepted_lowers_the_rate_to_the_floor():
-    rate = AdaptiveRate(Pacing(floor=0.5))
-    rate.refused(0.0, sent=0.0)
-    assert rate.rate == 0.5
-    assert rate.wait(0.0) == 2.0
+def burst(launches: int) -> AdaptiveRate:
+    """A rate of which so many launches were sent in the first moment, and nothing was accepted."""
+    rate = AdaptiveRate(Pacing(decrease=0.7, floor=0.5))
+    for _ in range(launches):
+        rate.sent(0.0)
+    return rate
+
+
+@pytest.mark.parametrize(("launches", "middle"), [(64, 8.0), (16, 4.0), (1, 1.0)])
+def test_a_refusal_before_anything_was_accepted_is_taken_for_half_the_orders_of_magnitude(launches, middle):
+    """Between the floor and what was sent in half a second."""
+    rate = burst(launches)
+    rate.refused(0.3, sent=0.0)
+    assert rate.rate == pytest.approx(0.7 * middle)
+    assert rate.wait(0.3) == pytest.approx(1.0 / rate.rate)
+
+
+def test_three_refusals_without_an_acceptance_are_near_the_floor():
+    """An account that takes nothing costs a few calls."""
+    rate, now = burst(64), 0.0
+    for _ in range(3):
+        now += rate.wait(now)
+        rate.sent(now)
+        rate.refused(now + 0.3, sent=now)
+    assert 0.5 <= rate.rate < 0.6
+
+
+def test_what_was_sent_counts_no_more_when_something_was_accepted():
+    rate = burst(64)
+    rate.accepted(0.3)
+    rate.refused(0.3, sent=0.0)
+    assert rate.rate == pytest.approx(0.7 * 1 / PERIOD)
 
 
 def test_a_refusal_in_the_first_moment_counts_what_was_accepted_in_it():
