@@ -153,6 +153,10 @@ class Caller:
         except GameyeError as error:
             return error
 
+    def credential_now(self) -> Credential | None:
+        """The header to send now, unless the token must be asked for, or one was refused a moment ago."""
+        return self.token.fixed if self.latch.last is None else None
+
     async def credential(self) -> Credential:
         """The header to send now.
 

@@ -186,7 +186,8 @@ class Launch:
         while True:
             attempt = self._attempt
             if attempt is None:
-                credential = await self.launcher.caller.credential()
+                caller = self.launcher.caller
+                credential = caller.credential_now() or await caller.credential()
                 location, began = await self.launcher.admit(self)
                 attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
                 self._attempt = attempt

@@ -148,7 +148,7 @@ class Pace:
 
     def turn_now(self, now: float) -> bool:
         """Take a turn, unless that takes waiting."""
-        if self._waiting or self.rate.wait(now):
+        if self._waiting or now < self.rate.next:
             return False
         self.rate.sent(now)
         return True

@@ -59,19 +59,20 @@ class AdaptiveRate:
         pacing: Settings.
         rate: Launches per second, infinite while unlimited.
         lowered: When it was lowered last, in seconds of the event loop's time.
+        next: When the next launch may be sent.
     """
 
     pacing: Pacing
     rate: float = field(default=inf, init=False)
     lowered: float = field(default=-inf, init=False)
-    _next: float = field(default=-inf, init=False)
+    next: float = field(default=-inf, init=False)
     _peak: float = field(default=0.0, init=False)
     _meter: _Meter = field(factory=_Meter, init=False)
     _first_sent: _Meter = field(factory=_Meter, init=False)
 
     def wait(self, now: float) -> float:
         """Seconds until the next launch may be sent; 0 when it may be sent now."""
-        return max(self._next - now, 0.0)
+        return max(self.next - now, 0.0)
 
     def sent(self, now: float) -> None:
         """A launch was sent."""
@@ -79,7 +80,7 @@ class AdaptiveRate:
             self.rate = inf
         if self._meter.is_empty:
             self._first_sent.count(now)
-        self._next = now + 1.0 / self.rate
+        self.next = now + 1.0 / self.rate
 
     def accepted(self, now: float) -> None:
         """A launch was accepted."""
@@ -100,7 +101,7 @@ class AdaptiveRate:
         self._peak = max(self._likely(now), self.pacing.floor)
         self.lowered = now
         self.rate = max(self._peak * self.pacing.decrease, self.pacing.floor)
-        self._next = max(self._next, now + 1.0 / self.rate)
+        self.next = max(self.next, now + 1.0 / self.rate)
 
     def _likely(self, now: float) -> float:
         """How many launches per second the account takes, as far as its answers tell."""

@@ -112,33 +112,36 @@ class AuthLatch:
 
     After a 401, calls with the same token fail at once; every few seconds one may try whether the API has
     changed its mind.
+
+    Attributes:
+        last: The last 401, until a call with the same token is answered in another way.
     """
 
-    _refusal: AuthenticationError | None = field(default=None, init=False)
+    last: AuthenticationError | None = field(default=None, init=False)
     _credential: Credential | None = field(default=None, init=False)
     _until: float = field(default=0.0, init=False)
 
     def refusal(self, credential: Credential, now: float) -> AuthenticationError | None:
         """The error to raise instead of sending; None when the call may be sent."""
-        if self._refusal is None or credential != self._credential:
+        if self.last is None or credential != self._credential:
             return None
         if now >= self._until:
             self._until = now + _LATCH
             return None
         return AuthenticationError(
-            f"not sent, for this token was refused a moment ago: {self._refusal.message}",
-            status=self._refusal.status,
-            code=self._refusal.code,
-            path=self._refusal.path,
-            identifier=self._refusal.identifier,
+            f"not sent, for this token was refused a moment ago: {self.last.message}",
+            status=self.last.status,
+            code=self.last.code,
+            path=self.last.path,
+            identifier=self.last.identifier,
         )
 
     def answered(self, credential: Credential, result: object, now: float) -> None:
         """Learn from an answer."""
         if isinstance(result, AuthenticationError):
-            self._refusal, self._credential, self._until = result, credential, now + _LATCH
+            self.last, self._credential, self._until = result, credential, now + _LATCH
         elif credential == self._credential and not isinstance(result, GameyeError):
-            self._refusal = self._credential = None
+            self.last = self._credential = None
 
 
 _LATCH = 5.0

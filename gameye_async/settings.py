@@ -192,13 +192,20 @@ class Token:
     def __init__(self, source: str | Callable[[], Awaitable[str]]) -> None:
         self._source = source if callable(source) else _credential(source)
 
+    @property
+    def fixed(self) -> Credential | None:
+        """The header for a token that never changes."""
+        return self._source if isinstance(self._source, Credential) else None
+
     async def credential(self) -> Credential:
         """The header for the token to use now.
 
         Raises:
             ConfigurationError: The callable gave something that cannot be a token.
         """
-        return self._source if isinstance(self._source, Credential) else _credential(await self._source())
+        if isinstance(self._source, Credential):
+            return self._source
+        return _credential(await self._source())
 
     async def fingerprint(self) -> str:
         """A name for the account that tells nothing about the token.
