@@ -125,16 +125,19 @@ async def test_a_launch_that_is_overdue_tells_the_last_reason():
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("replies", "reason"),
     [
-        (Script(POST=[reset()]), "the connection broke"),
-        (Script(POST=[answer(201)], GET=[refusal(404)]), "201: the answer is not JSON; it starts with ''"),
-        (Script(POST=[reset(), refusal(409)], GET=[refusal(404)]), "No"),
+        (lambda: {"POST": [reset()]}, "the connection broke"),
+        (
+            lambda: {"POST": [answer(201)], "GET": [refusal(404)]},
+            "201: the answer is not JSON; it starts with ''",
+        ),
+        (lambda: {"POST": [reset(), refusal(409)], "GET": [refusal(404)]}, "No"),
     ],
     ids=["lost", "spoilt", "conflict"],
 )
-async def test_an_unknown_outcome_tells_the_last_reason(script, reason):
-    async with FaultServer(script) as server:
+async def test_an_unknown_outcome_tells_the_last_reason(replies, reason):
+    async with FaultServer(Script(**replies())) as server:
         retry = attrs.evolve(QUICK, attempts=2)
         async with quick_client(server.url, retry=retry) as gameye:
             with pytest.raises(LaunchOutcomeUnknownError) as caught:
