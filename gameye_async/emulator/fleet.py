@@ -155,10 +155,13 @@ class Fleet:
         self._quota.begin(session.created)
         session.visible_at = now + self.quirks.read_lag
         self._record("claimed" if reservation.from_pool else "launched", session, now, session.location)
-        if reservation.from_pool or now >= session.created + self.start_seconds:
+        if reservation.from_pool or not self.start_seconds:
             session.status = "running"
         else:
-            self._timeline.schedule(session.created + self.start_seconds, partial(self._run, session))
+            # Listeners wait for it, also when the launch itself took longer.
+            runs = max(now, session.created + self.start_seconds)
+            self._timeline.schedule(runs, partial(self._run, session))
+            self.settle()
         if session.ttl is not None:
             self._timeline.schedule(now + session.ttl, partial(self._expire, session))
         return session.launch_answer(self.quirks)

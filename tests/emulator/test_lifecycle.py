@@ -27,6 +27,16 @@ def test_a_session_is_created_until_its_container_runs():
     assert status_of(world) == "running"
 
 
+def test_that_a_container_runs_is_told_also_when_the_launch_took_longer():
+    """Else whoever waits for it would wait in vain, now and then."""
+    clock = Clock()
+    world = new_world(clock, start_seconds=2)
+    reservation = world.reserve(LAUNCH)
+    clock.now = 3
+    world.commit(reservation)
+    assert [(event.kind, event.at) for event in world.history] == [("launched", 3), ("running", 3)]
+
+
 def test_a_stopped_session_can_be_read_and_cannot_be_stopped_again():
     world = launched(Clock())
     world.stop("m-1")
