@@ -57,6 +57,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_numbers = count()
         self._allow()
+        # Debug mode looks for calls from other threads and for callbacks that take long, and pays with the
+        # stack of every future: here are no threads, and callbacks take no time at all.
+        self.set_debug(False)
         self.unhandled: list[dict[str, Any]] = []
         self.set_exception_handler(lambda _, context: self.unhandled.append(context))
 
