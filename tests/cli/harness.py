@@ -1,17 +1,20 @@
 """Runs the command line as a process of its own, as a shell would."""
 
 import asyncio
+import io
 import os
 import pty
 import re
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from attrs import define, field, frozen
 
+from gameye_async.cli import main
 from gameye_async.emulator import Emulator
 from gameye_async.emulator.sessions import Session
 
@@ -75,15 +78,10 @@ async def running(
     *arguments: str | Path, env: Mapping[str, str] | None = None, **options: Any
 ) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """`gameye-async` with these arguments, in an environment that only `env` tells of Gameye."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GAMEYE_") and name not in _FOREIGN_SETTINGS
-    }
     streams = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "default::ResourceWarning", "-m", "gameye_async", *arguments),
-        env={**inherited, **(env or {})},
+        env=_environment(env),
         **{"cwd": CHECKOUT, **streams, "stderr": asyncio.subprocess.PIPE, **options},
     )
     try:
@@ -105,3 +103,27 @@ async def run(*arguments: str | Path, typed: bytes | None = None, **options: Any
     """Run a command to its end."""
     async with running(*arguments, **options) as process:
         return await ended(process, typed)
+
+
+async def run_here(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run in this process, in no time, what ends before there is a loop: help, and most of bad usage."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        chdir(CHECKOUT),
+        mock.patch.dict(os.environ, _environment(env), clear=True),
+        mock.patch.object(sys, "argv", ["gameye-async", *map(str, arguments)]),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
+        # On a thread, so that a command that goes on, and should not, finds the API.
+        code = await asyncio.to_thread(main)
+    return Ended(code, output.getvalue(), errors.getvalue())
+
+
+def _environment(told: Mapping[str, str] | None) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GAMEYE_") and name not in _FOREIGN_SETTINGS
+    }
+    return {**inherited, **(told or {})}

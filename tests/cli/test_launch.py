@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from gameye_async.emulator import Emulator, Fault
-from tests.cli.harness import MATCHES, Gate, account, ended, read_until, run, running, terminal
+from tests.cli.harness import MATCHES, Gate, account, ended, read_until, run, run_here, running, terminal
 
 LINES = MATCHES.read_text("utf-8").splitlines()
 IDS = [json.loads(line)["id"] for line in LINES]
@@ -196,7 +196,7 @@ async def test_a_dry_run_can_keep_going_too(tmp_path):
     ],
 )
 async def test_bad_input_is_told_and_launches_nothing(emulator, arguments, complaint):
-    result = await run("launch", *arguments, env=account(emulator))
+    result = await run_here("launch", *arguments, env=account(emulator))
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith(f"error: {complaint}")
     assert not emulator.requests

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from gameye_async.emulator import Emulator
-from tests.cli.harness import MATCHES, Gate, account, ended, run, running
+from tests.cli.harness import MATCHES, Gate, account, ended, run, run_here, running
 
 LINES = MATCHES.read_text("utf-8").splitlines()[:20]
 NAMELESS = [
@@ -53,19 +53,19 @@ async def test_a_dry_run_prints_the_request_and_sends_nothing(emulator):
 
 
 async def test_a_dry_run_shows_env_only_when_asked_to():
-    result = await run(*ONE, "--dry-run", "--show-env")
+    result = await run_here(*ONE, "--dry-run", "--show-env")
     assert json.loads(result.output)["env"] == {"KEY": "s3cret"}
 
 
 async def test_a_dry_run_needs_no_token_and_prints_every_line(matches):
-    result = await run("launch", "--from", matches, "--dry-run")
+    result = await run_here("launch", "--from", matches, "--dry-run")
     assert (result.code, len(result.output.splitlines())) == (0, len(LINES))
 
 
 async def test_a_dry_run_of_a_bad_file_says_so(tmp_path):
     path = tmp_path / "matches.jsonl"
     path.write_text("{}")
-    result = await run("launch", "--from", path, "--dry-run")
+    result = await run_here("launch", "--from", path, "--dry-run")
     assert (result.code, result.output) == (2, "")
 
 
@@ -170,7 +170,7 @@ async def test_equal_lines_are_different_sessions(emulator, matches, results):
     ],
 )
 async def test_bad_usage_is_told_and_sends_nothing(emulator, arguments, complaint):
-    result = await run(*arguments, env=account(emulator))
+    result = await run_here(*arguments, env=account(emulator))
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith(f"error: {complaint}")
     assert not emulator.requests

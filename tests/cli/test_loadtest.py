@@ -16,7 +16,7 @@ from gameye_async.emulator import Emulator, Fault
 from gameye_async.emulator.sessions import Session
 from gameye_async.loadtest import LoadReport
 from gameye_async.loadtest.documents import from_json, read
-from tests.cli.harness import Gate, account, ended, read_until, run, running, terminal
+from tests.cli.harness import Gate, account, ended, read_until, run, run_here, running, terminal
 from tests.loadtest.samples import sample
 
 TEST = ("loadtest", "--image", "my-game", "--location", "europe", "--lifetime", "0.2")
@@ -198,7 +198,7 @@ async def test_production_is_refused_unless_it_is_meant():
         {"GAMEYE_API_URL": "https://api.gameye.io"},
         {"GAMEYE_API_URL": "https://API.gameye.io.:443/"},
     ):
-        result = await run(*SHORT, env={"GAMEYE_API_TOKEN": "t", **url})
+        result = await run_here(*SHORT, env={"GAMEYE_API_TOKEN": "t", **url})
         assert (result.code, result.output) == (2, "")
         assert result.errors.startswith("error: this is the production platform, where sessions cost money")
         assert "--yes-production" in result.errors
@@ -219,7 +219,7 @@ async def test_production_is_refused_unless_it_is_meant():
     ],
 )
 async def test_bad_usage_is_told_and_launches_nothing(emulator, options, complaint):
-    result = await run(*SHORT[:5], *SHORT[7:], *options, env=account(emulator))
+    result = await run_here(*SHORT[:5], *SHORT[7:], *options, env=account(emulator))
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith(f"error: {complaint}")
     assert not emulator.requests
@@ -235,13 +235,13 @@ async def test_bad_usage_is_told_and_launches_nothing(emulator, options, complai
     ],
 )
 async def test_what_cannot_be_merged_is_told(files, complaint):
-    result = await run("loadtest", "merge", *files)
+    result = await run_here("loadtest", "merge", *files)
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith(f"error: {complaint}")
 
 
 async def test_without_a_token_it_says_where_to_get_one():
-    result = await run(*SHORT)
+    result = await run_here(*SHORT)
     assert result.code == 2
     assert result.errors.startswith("error: no API token: set GAMEYE_API_TOKEN")
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gameye_async import __version__
-from tests.cli.harness import account, run
+from tests.cli.harness import account, run, run_here
 
 COMMANDS = (
     *("launch", "list", "describe", "ready", "stop", "reconcile", "join", "leave", "seat"),
@@ -21,13 +21,13 @@ async def test_version_is_that_of_the_package():
 
 
 async def test_without_arguments_it_shows_the_commands():
-    result = await run()
+    result = await run_here()
     assert result.code == 0
     assert all(f"│ {command} " in result.output for command in COMMANDS)
 
 
 async def test_the_top_help_documents_the_exit_codes():
-    result = await run("--help")
+    result = await run_here("--help")
     assert [line.split()[0] for line in result.output.partition("Exit codes:\n")[2].splitlines()[:5]] == [
         "0",
         "1",
@@ -40,7 +40,7 @@ async def test_the_top_help_documents_the_exit_codes():
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("width", [60, 120])
 async def test_help_of_every_command_has_an_example_and_fits_the_terminal(command, width):
-    result = await run(command, "--help", env={"COLUMNS": str(width)})
+    result = await run_here(command, "--help", env={"COLUMNS": str(width)})
     assert result.code == 0
     assert f"\n    gameye-async {command}" in result.output
     assert max(map(len, result.output.splitlines())) <= width
@@ -56,7 +56,7 @@ async def test_help_of_every_command_has_an_example_and_fits_the_terminal(comman
     ],
 )
 async def test_bad_usage_is_one_line_on_standard_error(arguments, complaint):
-    result = await run(*arguments)
+    result = await run_here(*arguments)
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith("error: ")
     assert complaint in result.errors
@@ -76,14 +76,12 @@ async def test_bad_usage_is_one_line_on_standard_error(arguments, complaint):
         ("stop", "--all"),
         ("stop", "match-7", "--label", "match=7"),
         ("stop", "--all", "--label", "match=7"),
-        ("reconcile",),
         ("reconcile", "--id-prefix", "m", "--stop"),
         ("reconcile", "--id-prefix", "m", "--expected", "absent.txt"),
         ("join", "match-7"),
         ("leave", "match-7"),
         ("seat", "--image", "my-game", "--capacity", "8"),
         ("seat", "ada", "--image", "my-game", "--capacity", "0"),
-        ("seat", "ada", "grace", "--image", "my-game", "--capacity", "1"),
         ("logs",),
         ("artifact", "match-7"),
         ("artifact", "match-7", "/data", "--output", "absent/data.tar"),
@@ -97,6 +95,18 @@ async def test_bad_usage_is_one_line_on_standard_error(arguments, complaint):
     ids=" ".join,
 )
 async def test_what_cannot_be_meant_is_refused_before_anything_is_sent(emulator, arguments):
+    result = await run_here(*arguments, env=account(emulator))
+    assert (result.code, result.output) == (2, "")
+    assert result.errors.startswith("error: ")
+    assert not emulator.requests
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("reconcile",), ("seat", "ada", "grace", "--image", "my-game", "--capacity", "1")],
+    ids=" ".join,
+)
+async def test_what_the_client_refuses_is_bad_usage_too(emulator, arguments):
     result = await run(*arguments, env=account(emulator))
     assert (result.code, result.output) == (2, "")
     assert result.errors.startswith("error: ")

@@ -11,7 +11,7 @@ import pytest
 from gameye_async import LaunchRequest
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.worker import LaunchQueue
-from tests.cli.harness import account, run
+from tests.cli.harness import account, run, run_here
 from tests.worker.engines import Engine, command, free_port, running
 from tests.worker.pool import worker
 
@@ -79,7 +79,7 @@ async def test_it_needs_a_token():
 
 @pytest.mark.parametrize("option", ["--rate=5", "--processes=2"])
 async def test_a_rate_needs_to_know_how_many_share_it(option):
-    result = await run("worker", option, env={"GAMEYE_API_TOKEN": "token"})
+    result = await run_here("worker", option, env={"GAMEYE_API_TOKEN": "token"})
     assert (result.code, result.output) == (2, "")
     assert "--rate and --processes go together" in result.errors
 
