@@ -19,6 +19,7 @@ from gameye_async import (
     ConfigurationError,
     LaunchRequest,
     NotSentError,
+    Pacing,
     PermissionDeniedError,
     RetryPolicy,
     Timeouts,
@@ -33,6 +34,13 @@ pytestmark = pytest.mark.engine
 
 REQUEST = LaunchRequest("my-game", "europe")
 LAUNCH = "session-run"
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits for jobs sees sooner that it is to stop, and that NATS is back."""
+    monkeypatch.setattr("gameye_async.worker.jetstream._LISTEN", 0.1)
+    monkeypatch.setattr("gameye_async.worker.jetstream._RECONNECT_EVERY", 0.1)
 
 
 @define(eq=False)
@@ -150,10 +158,15 @@ async def test_what_is_no_job_is_a_dead_letter(nats: Engine, emulator: Emulator,
     assert complaint in outcome.message
 
 
-async def test_a_job_that_finds_no_room_is_put_back(nats: Engine, emulator: Emulator):
+async def test_a_job_that_finds_no_room_is_put_back(nats: Engine, emulator: Emulator, monkeypatch):
     """It is launched when there is room, and its place is free for others in the meantime."""
+    monkeypatch.setattr("gameye_async.worker.verdicts._LATER", (0.2, 0.3))
     emulator.world.places["europe"].is_full = True
-    async with LaunchQueue(nats.url) as queue, working(nats, emulator, deadline=0.5, concurrency=1):
+    quick = {"pacing": Pacing(adaptive=False, gate_base=0.2, gate_cap=0.2)}
+    async with (
+        LaunchQueue(nats.url) as queue,
+        working(nats, emulator, client=quick, deadline=0.5, concurrency=1),
+    ):
         await queue.submit("4711", REQUEST)
         await queue.submit("4712", LaunchRequest("my-game", "asia"))
         assert (await read(queue))[0].match == "4712"
@@ -322,7 +335,7 @@ async def test_a_stopped_worker_ends_what_it_has_begun(nats: Engine):
             await queue.submit("4711", REQUEST)
             await turnstile.holds(1)
             worker.stop()
-            asyncio.get_running_loop().call_later(2.0, turnstile.opened.set)
+            asyncio.get_running_loop().call_later(0.5, turnstile.opened.set)
         assert (await read(queue))[0].ok
     assert worker.verdicts == {Verdict.LAUNCHED: 1}
 
@@ -360,6 +373,7 @@ async def test_streams_that_were_lost_are_made_again(nats: Engine, emulator: Emu
     async with LaunchQueue(nats.url) as queue, working(nats, emulator):
         await queue.submit("4711", REQUEST)
         await read(queue)
+        await at_rest(queue)
         await nats.kill()
         shutil.rmtree(nats.command[-1])
         await nats.start()
