@@ -20,7 +20,7 @@ from tests.cli.harness import Gate, account, ended, read_until, run, run_here, r
 from tests.loadtest.samples import sample
 
 TEST = ("loadtest", "--image", "my-game", "--location", "europe", "--lifetime", "0.2")
-SHORT = (*TEST, "--rate", "60", "--duration", "1")
+SHORT = (*TEST, "--rate", "120", "--duration", "0.5")
 ENDINGS = ("html", "json", "png", "hdr")
 
 
@@ -105,9 +105,8 @@ async def test_a_report_is_written_in_every_form(emulator, tmp_path):
 async def test_a_profile_shapes_the_rate(emulator, tmp_path):
     profile = tmp_path / "late.toml"
     profile.write_text("[[phases]]\nshare = 1\nlevel = 0\n[[phases]]\nshare = 1\nlevel = 1\n")
-    result = await run(
-        *(*SHORT, "--profile", profile, "--arrivals", "constant", "--json"), env=account(emulator)
-    )
+    options = ("--rate", "60", "--duration", "1", "--profile", profile, "--arrivals", "constant", "--json")
+    result = await run(*TEST, *options, env=account(emulator))
     report = from_json(result.output)
     assert (report.due, report.launched) == (30, 30)
     assert [each.due for each in report.intervals[:2]] == [0, 30]

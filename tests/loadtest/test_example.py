@@ -1,4 +1,4 @@
-"""The example of a load test of one's own runs, and so does every block of the page about load tests."""
+"""The example of a load test of one's own runs; `tests/docs` runs the page about load tests."""
 
 import asyncio
 import os
@@ -53,28 +53,7 @@ def test_the_profile_among_the_examples_is_one():
     assert Shape.load(ROOT / "examples/evening.toml").mean == pytest.approx(0.4600, abs=0.001)
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-async def test_a_program_of_the_page_runs(emulator, block, tmp_path):
-    account = {"GAMEYE_API_URL": emulator.url, "GAMEYE_API_TOKEN": emulator.token}
-    await finished(sys.executable, "-W", "error", "-c", block, env=account, cwd=tmp_path)
-    assert not emulator.world.live
-
-
-@pytest.mark.parametrize("block", blocks("sh"), ids=range(len(blocks("sh"))))
-async def test_the_commands_of_the_page_run(emulator, block, tmp_path):
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    account = {"GAMEYE_API_URL": emulator.url, "GAMEYE_API_TOKEN": emulator.token, "PATH": path}
-    await finished("sh", "-ec", block, env=account, cwd=tmp_path)
-    assert not emulator.world.live
-
-
 def test_the_profile_of_the_page_is_one(tmp_path):
     (block,) = blocks("toml")
     (tmp_path / "profile.toml").write_text(block)
     assert Shape.load(tmp_path / "profile.toml").mean == pytest.approx(5 / 6)
-
-
-def test_the_page_has_blocks():
-    """An empty list of blocks would test nothing."""
-    assert (len(blocks("python")), len(blocks("sh"))) == (2, 3)
