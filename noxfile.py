@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -27,14 +28,20 @@ def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> N
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
+def _side_by_side(flags: str = "") -> tuple[str, ...]:
+    """Options that run tests in a process for each CPU: those that wait beside those that compute."""
+    return "--dist=worksteal", f"--tx={os.cpu_count()}*popen//python=python{flags}"
+
+
 @nox.session(python=PYTHONS or None)
 def tests(session: nox.Session) -> None:
     """The whole test suite, on every supported Python that is there; warnings are errors."""
     _install(session, "test", extras="cli,loadtest,otel,speed,worker")
-    # asyncio's debug mode finds what is never awaited, and takes twice as long; one Python of it is enough.
-    flags = " -X dev" if session.python in (None, *PYTHONS[:1]) else ""
-    workers = f"--tx={os.cpu_count()}*popen//python={session.bin}/python{flags}"
-    session.run("python", "-m", "pytest", *(session.posargs or ["--dist=load", workers]))
+    # With --no-venv, nox names no Python.
+    version = session.python or "{}.{}".format(*sys.version_info)
+    # asyncio's debug mode takes its time; one Python of it is enough.
+    flags = " -X dev" if version in PYTHONS[:1] or not PYTHONS else ""
+    session.run("python", "-m", "pytest", *(session.posargs or _side_by_side(flags)))
 
 
 @nox.session
@@ -43,8 +50,10 @@ def coverage(session: nox.Session) -> None:
     _install(session, "test", "coverage")
     # The others, of what stands on the core, reach nothing of it that these do not.
     others = ("cli", "docs", "emulator", "examples", "loadtest", "worker", "test_packaging.py")
-    core = ["tests", *(f"--ignore=tests/{name}" for name in others)]
+    core = ("tests", *(f"--ignore=tests/{name}" for name in others), *_side_by_side())
+    session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or core))
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
 
 
