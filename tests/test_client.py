@@ -234,7 +234,7 @@ async def test_a_stop_that_was_begun_is_finished_when_its_caller_has_gone():
 async def test_a_full_location_is_a_capacity_error():
     async with (
         Emulator(locations={"eu-west": 0}) as emulator,
-        AsyncGameye(emulator.token, base_url=emulator.url, retry=FAST, timeouts=HASTY) as gameye,
+        AsyncGameye(emulator.token, base_url=emulator.url, retry=RetryPolicy(throttle_floor=60.0)) as gameye,
     ):
         with pytest.raises(CapacityError, match="Try another location"):
-            await gameye.launch(image="my-game", location="eu-west", deadline=0.02)
+            await gameye.launch(image="my-game", location="eu-west")
