@@ -1,6 +1,6 @@
 """How fast to launch, and where: pure state machines over the API's refusals, clock and random passed in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from math import inf, sqrt
 from random import Random
@@ -138,6 +138,9 @@ class LocationGates:
     rng: Random
     _gates: dict[str, _Gate] = field(factory=dict[str, _Gate], init=False)
     _refused_at: dict[str, float] = field(factory=dict[str, float], init=False)
+    # When they were last known to accept: a refusal notes those that have accepted since the one before.
+    _accepted_at: dict[str, float] = field(factory=dict[str, float], init=False)
+    _accepted: set[str] = field(factory=set[str], init=False)
 
     def wait(self, locations: Sequence[str], now: float) -> float:
         """Seconds until one of the locations may be worth asking; 0 when one is now."""
@@ -170,6 +173,7 @@ class LocationGates:
     def accepted(self, location: str) -> None:
         """A launch was accepted there: it is open."""
         self._gates.pop(location, None)
+        self._accepted.add(location)
 
     def unanswered(self, location: str) -> None:
         """A launch there told nothing about capacity; if it was the probe, the next one is."""
@@ -178,11 +182,16 @@ class LocationGates:
             gate.probing = False
 
     def refused(self, location: str, now: float) -> Blame:
-        """A launch was refused there."""
-        window = self.pacing.account_window
-        self._refused_at = {name: at for name, at in self._refused_at.items() if now - at <= window}
-        self._refused_at[location] = now
-        if len(self._refused_at) > 1:
+        """A launch was refused there.
+
+        Where several locations refuse, it is the account that is refused, unless others accept of late and
+        this one does not: that one is full.
+        """
+        self._refused_at = self._of_late(self._refused_at, now) | {location: now}
+        self._accepted_at = self._of_late(self._accepted_at, now) | dict.fromkeys(self._accepted, now)
+        self._accepted.clear()
+        is_full = bool(self._accepted_at) and location not in self._accepted_at
+        if len(self._refused_at) > 1 and not is_full:
             return Blame.ACCOUNT
         gate = self._gates.setdefault(location, _Gate())
         if gate.until > now:
@@ -194,6 +203,9 @@ class LocationGates:
         bound = self.pacing.gate_base * 2.0 ** min(gate.refusals - self.pacing.gate_after, 32)
         gate.until = now + min(bound, self.pacing.gate_cap) * self.rng.uniform(0.5, 1.5)
         return Blame.LOCATION
+
+    def _of_late(self, moments: Mapping[str, float], now: float) -> dict[str, float]:
+        return {name: at for name, at in moments.items() if now - at <= self.pacing.account_window}
 
 
 _LOOK_AGAIN = 0.1

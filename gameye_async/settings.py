@@ -137,7 +137,8 @@ class Pacing:
         gate_cap: Upper bound of the doubling, in seconds. A try is one call, so that a short one costs
             little: with 60 s, launches in a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
         account_window: Refusals by two or more locations within this many seconds mean that the
-            account starts too many sessions: the rate goes down and no location is to blame.
+            account starts too many sessions: the rate goes down and no location is to blame. When others
+            accept in that time, those that do nothing but refuse are full instead.
         shared: A rate that other processes keep to as well; it holds on top of the adaptive one.
     """
 

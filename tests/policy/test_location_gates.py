@@ -22,6 +22,8 @@ class GateMachine(RuleBasedStateMachine):
         self.in_flight: list[str] = []
         self.in_a_row = dict.fromkeys((EAST, WEST, SOUTH), 0)
         self.refused_at: dict[str, float] = {}
+        self.accepted_since_refusal: set[str] = set()
+        self.known_to_accept: list[tuple[str, float]] = []
         self.probed: set[str] = set()
 
     @initialize(seed=st.integers(0, 9), after=st.integers(1, 4), cap=st.floats(2.0, 30.0))
@@ -58,6 +60,7 @@ class GateMachine(RuleBasedStateMachine):
         if answer == "accepted":
             self.gates.accepted(location)
             self.in_a_row[location] = 0
+            self.accepted_since_refusal.add(location)
             assert self.gates.wait([location], self.now) == 0.0
         elif answer == "refused":
             self.refuse(location)
@@ -66,9 +69,13 @@ class GateMachine(RuleBasedStateMachine):
         window = self.pacing.account_window
         elsewhere = any(self.now - at <= window for name, at in self.refused_at.items() if name != location)
         self.refused_at[location] = self.now
+        self.known_to_accept += [(name, self.now) for name in self.accepted_since_refusal]
+        self.accepted_since_refusal.clear()
+        accepting = {name for name, at in self.known_to_accept if self.now - at <= window}
+        is_account = elsewhere and (not accepting or location in accepting)
         blame = self.gates.refused(location, self.now)
-        assert (blame is Blame.ACCOUNT) == elsewhere
-        if not elsewhere:
+        assert (blame is Blame.ACCOUNT) == is_account
+        if not is_account:
             self.in_a_row[location] += 1
             assert (blame is Blame.LOCATION) == self.may_be_closed(location)
         if blame is Blame.LOCATION:
@@ -164,6 +171,34 @@ def test_two_locations_that_refuse_at_once_mean_the_account():
         gates.refused(EAST, 0.0)
         assert gates.refused(WEST, 2.0) is Blame.ACCOUNT
     assert gates.take([WEST], 2.0) == WEST
+
+
+def test_locations_that_refuse_while_another_accepts_are_full():
+    """Nobody is to wait because two locations of ten are full."""
+    gates = LocationGates(PACING, Random(0))
+    for number in range(10):
+        gates.accepted(SOUTH)
+        for location in (EAST, WEST):
+            full = number + 1 >= PACING.gate_after
+            assert gates.refused(location, 0.2 * number) is (Blame.LOCATION if full else Blame.UNCLEAR)
+    assert gates.take([EAST, WEST, SOUTH], 2.0) == SOUTH
+
+
+def test_a_location_that_accepts_and_refuses_in_turn_is_not_full():
+    """Then the account is throttled, whatever the others do."""
+    gates = LocationGates(PACING, Random(0))
+    for location in (EAST, WEST, SOUTH):
+        gates.accepted(location)
+    gates.refused(EAST, 0.0)
+    assert gates.refused(WEST, 2.0) is Blame.ACCOUNT
+
+
+def test_what_was_accepted_long_ago_excuses_nobody():
+    gates = LocationGates(PACING, Random(0))
+    gates.accepted(SOUTH)
+    gates.refused(EAST, 0.0)
+    gates.refused(EAST, 2.1)
+    assert gates.refused(WEST, 2.1) is Blame.ACCOUNT
 
 
 def test_refusals_of_two_locations_far_apart_mean_the_locations():

@@ -97,6 +97,15 @@ async def test_a_refused_token_is_not_tried_again_for_a_while():
     assert place.served == ["POST"] * 2
 
 
+@in_virtual_time
+async def test_launches_to_a_third_location_do_not_wait_for_two_that_are_full():
+    """The account is not throttled while it may launch elsewhere."""
+    async with stage(locations={WEST: 0, EAST: 0, "ap-south": 1_000}) as place:
+        for number in range(100):
+            await place.gameye.launch(new_request(WEST if number % 2 else EAST, "ap-south"))
+        assert place.now < 10.0
+
+
 async def test_a_full_location_moves_the_launch_to_the_next():
     async with emulated(locations={WEST: 0, EAST: 1}) as (emulator, gameye):
         session = await gameye.launch(new_request(WEST, EAST))
