@@ -32,7 +32,7 @@ AnyPath = str | os.PathLike[str]
 
 
 class AfterLaunch(ABC):
-    """Readiness, players, logs, artifacts and rollouts; the base of `AsyncGameye`, which has the rest."""
+    """Readiness, players, logs, artifacts and rollouts; a base of `AsyncGameye`."""
 
     _options: Options
 

@@ -20,7 +20,7 @@ from gameye_async import (
     Timeouts,
 )
 from gameye_async.emulator import Emulator, Image, Quirks
-from tests.clients import FAST, HASTY, client_of
+from tests.clients import client_of
 from tests.faultserver import FaultServer, answer, close, held, html_502, json_answer
 
 REGIONS = json_answer(200, {"regions": []})
