@@ -138,7 +138,7 @@ def _switch(value: bool | str) -> str:  # noqa: FBT001  -- the API's field
     return _text("enable_metrics", value)
 
 
-_NONE: Mapping[str, str] = {}
+_EMPTY: Mapping[str, str] = {}
 
 
 @frozen(init=False)
@@ -180,10 +180,10 @@ class LaunchRequest:
         location: str | Iterable[str],
         *,
         id: str | UUID | None = None,  # noqa: A002  -- the API's name
-        env: Mapping[str, str] = _NONE,
+        env: Mapping[str, str] = _EMPTY,
         args: Iterable[str] = (),
         restart: bool = False,
-        labels: Mapping[str, str] = _NONE,
+        labels: Mapping[str, str] = _EMPTY,
         version: str | None = None,
         ttl: timedelta | str | None = None,
         external_id: str | None = None,

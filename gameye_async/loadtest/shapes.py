@@ -62,8 +62,8 @@ class Shape:
     def mean(self) -> float:
         """The rate on average, as a multiple of the plan's rate."""
         whole = sum(phase.share for phase in self.phases)
-        launched = sum(phase.share * (phase.level + phase.end) / 2 for phase in self.phases)
-        return launched / whole if whole else 0.0
+        # By the whole first, because half of the smallest number there is has no half.
+        return sum(phase.share / whole * (phase.level + phase.end) / 2 for phase in self.phases if phase.share)
 
     def pieces(self, rate: float, duration: float) -> list[tuple[float, float, float]]:
         """Seconds and first and last rate (launches per second) of each phase.

@@ -115,6 +115,7 @@ def test_a_phase_without_launches_has_none():
     phases=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=5),
 )
 @example(phases=[(5e-324, 1.0, 1.0)])
+@example(phases=[(5e-324, 1.0, 2.0)])
 def test_any_shape_gives_ordered_moments_within_the_duration(phases):
     try:
         shape = Shape([Phase(*phase) for phase in phases])
