@@ -63,7 +63,8 @@ class Shape:
         """The rate on average, as a multiple of the plan's rate."""
         whole = sum(phase.share for phase in self.phases)
         # By the whole first, because half of the smallest number there is has no half.
-        return sum(phase.share / whole * (phase.level + phase.end) / 2 for phase in self.phases if phase.share)
+        shares = [(phase.share / whole, phase) for phase in self.phases if phase.share]
+        return sum(share * (phase.level + phase.end) / 2 for share, phase in shares)
 
     def pieces(self, rate: float, duration: float) -> list[tuple[float, float, float]]:
         """Seconds and first and last rate (launches per second) of each phase.
