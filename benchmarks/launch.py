@@ -34,7 +34,7 @@ from gameye_async import AsyncGameye, LaunchRequest
 CONCURRENCY = 100
 WITHIN = (0.97, 1.03)
 RUNS = 3
-TARGET = 1.0
+TARGET = 0.7
 RESULTS = Path(__file__).with_name("results") / "launch.json"
 TOKEN = "benchmark-token"  # noqa: S105  -- it opens nothing
 
