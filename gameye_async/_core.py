@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 import warnings
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
@@ -19,15 +19,11 @@ from gameye_async._stats import ClientStats, Counters
 from gameye_async._supervisor import Supervisor
 from gameye_async._sweeper import Sweeper
 from gameye_async._transport import Transport
-from gameye_async.errors import ClientClosedError, ConfigurationError
+from gameye_async.errors import ClientClosedError
 from gameye_async.settings import LaunchGate
 
 if TYPE_CHECKING:
-    from gameye_async._bulk import Bulk, Source
     from gameye_async.telemetry.emitter import Emitter
-
-ItemT = TypeVar("ItemT")
-OutcomeT = TypeVar("OutcomeT")
 
 
 @define(eq=False, repr=False)
@@ -86,31 +82,6 @@ class Core:
         """What the client has done and is doing."""
         launches = self.caller.launches
         return self.caller.counters.snapshot(queued=launches.queued, in_flight=launches.in_flight)
-
-    def bulk(
-        self,
-        source: "Source[ItemT]",
-        work: Callable[[int, ItemT], Awaitable[OutcomeT]],
-        discard: Callable[[OutcomeT], None],
-        concurrency: int | None,
-        on_progress: Callable[[ClientStats], object] | None,
-        *,
-        lane: Lane,
-        ordered: bool,
-    ) -> "Bulk[ItemT, OutcomeT]":
-        """Many calls at once, as many as the lane has places unless `concurrency` says.
-
-        Raises:
-            ConfigurationError: `concurrency` is less than 1.
-        """
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
-        # A program that launches one at a time does not pay for it.
-        from gameye_async._bulk import Bulk  # noqa: PLC0415  -- see above
-
-        progress = None if on_progress is None else lambda: on_progress(self.stats)
-        workers = lane.limit if concurrency is None else concurrency
-        return Bulk(source, work, discard, workers, ordered, progress)
 
     def check(self) -> None:
         """Refuse use from where the connections do not belong.

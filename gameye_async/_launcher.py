@@ -28,7 +28,7 @@ from gameye_async.errors import (
     StopUnconfirmedError,
 )
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import LaunchOutcome, Session, StopOutcome
+from gameye_async.models import Session
 
 # How many of the sessions it launched a client knows, to tell "over already" from "never was".
 _REMEMBERED = 4096
@@ -152,37 +152,6 @@ class Launcher:
             ) from None
         # When it is over already, an attempt of ours whose answer was lost has stopped it.
         return stopped or _unanswered(tried)
-
-    async def launch_outcome(self, index: int, request: LaunchRequest, terms: Terms) -> LaunchOutcome:
-        """Launch one of many: what comes of it is a value, whichever way it goes."""
-        began = self.caller.clock()
-        session: Session | None = None
-        error: GameyeError | None = None
-        try:
-            if not isinstance(request, LaunchRequest):
-                raise ConfigurationError(f"item {index} is a {type(request).__name__}, not a LaunchRequest")
-            session = await self.launch(request, terms)
-        except GameyeError as failure:
-            error = failure
-        elapsed = self.caller.clock() - began
-        return LaunchOutcome(request=request, session=session, error=error, index=index, elapsed=elapsed)
-
-    async def stop_outcome(self, index: int, session_id: str, options: Options) -> StopOutcome:
-        """Stop one of many: what comes of it is a value, whichever way it goes."""
-        began = self.caller.clock()
-        stopped: bool | None = None
-        error: GameyeError | None = None
-        try:
-            stopped = await self.stop(session_id, options)
-        except GameyeError as failure:
-            error = failure
-        elapsed = self.caller.clock() - began
-        return StopOutcome(session_id=session_id, stopped=stopped, error=error, index=index, elapsed=elapsed)
-
-    def discard(self, outcome: LaunchOutcome, terms: Terms) -> None:
-        """Stop the session of an outcome that nobody consumed."""
-        if outcome.session is not None and terms.on_abandon == "stop":
-            self.supervisor.stop_later(outcome.session.id, terms.options)
 
     def accepted(self, location: str, *, first: bool) -> None:
         """A launch was accepted, at its first attempt or a later one."""

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,10 +11,12 @@ from gameye_async._options import Options
 from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats
 from gameye_async.errors import ConfigurationError, NotFoundError
-from gameye_async.models import StopOutcome
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from gameye_async._core import Core
+    from gameye_async.outcomes import StopOutcome
     from gameye_async.records import Location, Roster, SessionDetails, SessionSummary
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Operations(ABC):
         concurrency: int | None = None,
         on_progress: Callable[[ClientStats], object] | None = None,
         ordered: bool = False,
-    ) -> AbstractAsyncContextManager[AsyncIterator[StopOutcome]]:
+    ) -> "AbstractAsyncContextManager[AsyncIterator[StopOutcome]]":
         """Stop many sessions; like `launch_many`, with one outcome an id.
 
         Args:
@@ -107,18 +108,15 @@ class Operations(ABC):
             on_progress: Called with the client's statistics ten times a second, and at the end.
             ordered: Give the outcomes in the order of the ids instead of that of completion.
         """
-        core = self._core()
+        # As for `launch_many`.
+        from gameye_async import _many  # noqa: PLC0415  -- see above
 
-        async def work(index: int, session_id: str) -> StopOutcome:
-            return await core.launcher.stop_outcome(index, session_id, self._options)
-
-        return core.bulk(
+        return _many.stop_many(
+            self._core(),
             session_ids,
-            work,
-            lambda _: None,
-            concurrency,
-            on_progress,
-            lane=core.caller.control,
+            self._options,
+            concurrency=concurrency,
+            on_progress=on_progress,
             ordered=ordered,
         )
 

@@ -15,9 +15,9 @@ from gameye_async._calls import Caller
 from gameye_async._options import Options
 from gameye_async._ownership import Ownership
 from gameye_async.errors import GameyeError, NotFoundError
-from gameye_async.models import OrphanRecord
 
 if TYPE_CHECKING:
+    from gameye_async.outcomes import OrphanRecord
     from gameye_async.telemetry.emitter import CallEvents
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Supervisor:
     """
 
     caller: Caller
-    on_orphan: Callable[[OrphanRecord], object] | None
+    on_orphan: "Callable[[OrphanRecord], object] | None"
     # A dict for its order: a set of tasks is walked by address, and a simulation could not be replayed.
     _tasks: dict[asyncio.Task[Any], None] = field(factory=dict[asyncio.Task[Any], None], init=False)
     _reaping: set[str] = field(factory=set[str], init=False)
@@ -96,15 +96,17 @@ class Supervisor:
 
     def report(self, session_id: str, sent: float, reason: str, events: "CallEvents | None" = None) -> None:
         """Tell the user about a session that may be running and was not settled."""
-        ago = timedelta(seconds=self.caller.clock() - sent)
-        record = OrphanRecord(session_id=session_id, reason=reason, last_sent=datetime.now(UTC) - ago)
         _log.warning("session %s may be running: %s", session_id, reason)
         if self.caller.emitter is not None:
             self.caller.emitter.orphan_reported(session_id, events)
         if self.on_orphan is None:
             return
+        # Few programs ever need it.
+        from gameye_async.outcomes import OrphanRecord  # noqa: PLC0415  -- see above
+
+        last_sent = datetime.now(UTC) - timedelta(seconds=self.caller.clock() - sent)
         try:
-            self.on_orphan(record)
+            self.on_orphan(OrphanRecord(session_id=session_id, reason=reason, last_sent=last_sent))
         except (Exception, asyncio.CancelledError):  # noqa: BLE001  -- the others are still told
             _log.exception("on_orphan failed for session %s", session_id)
 

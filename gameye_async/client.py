@@ -3,7 +3,6 @@
 import copy
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -18,7 +17,7 @@ from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest, format_ttl
-from gameye_async.models import LaunchOutcome, OrphanRecord, Session
+from gameye_async.models import Session
 from gameye_async.settings import (
     Environment,
     Pacing,
@@ -31,12 +30,14 @@ from gameye_async.settings import (
 
 if TYPE_CHECKING:
     import ssl as tls
+    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
     from yarl import URL
 
     from gameye_async._core import Core
     from gameye_async._fields import LaunchFields
+    from gameye_async.outcomes import LaunchOutcome, OrphanRecord
     from gameye_async.telemetry import Event
 
 
@@ -86,7 +87,7 @@ class AsyncGameye(Operations, AfterLaunch):
         proxy: str | None = None,
         user_agent: str | None = None,
         on_event: "Callable[[Event], object] | None" = None,
-        on_orphan: Callable[[OrphanRecord], object] | None = None,
+        on_orphan: "Callable[[OrphanRecord], object] | None" = None,
         rng: Random | None = None,
     ) -> None:
         # A list, so that the copies of `with_options` see the same one.
@@ -265,7 +266,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-    ) -> AbstractAsyncContextManager[AsyncIterator[LaunchOutcome]]:
+    ) -> "AbstractAsyncContextManager[AsyncIterator[LaunchOutcome]]":
         """Launch many sessions; an async context manager over an async iterator of outcomes.
 
         Requests are taken from the source only as launches end and outcomes are consumed, so that memory does
@@ -285,17 +286,19 @@ class AsyncGameye(Operations, AfterLaunch):
         Raises:
             ConfigurationError: `concurrency` is less than 1.
         """
-        core = self._core()
+        # A program that launches one at a time does not pay for it.
+        from gameye_async import _many  # noqa: PLC0415  -- see above
+
         terms = self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
-
-        async def work(index: int, request: LaunchRequest) -> LaunchOutcome:
-            return await core.launcher.launch_outcome(index, self._with_ttl(request), terms)
-
-        def discard(outcome: LaunchOutcome) -> None:
-            core.launcher.discard(outcome, terms)
-
-        lane = core.caller.launches
-        return core.bulk(requests, work, discard, concurrency, on_progress, lane=lane, ordered=ordered)
+        return _many.launch_many(
+            self._core(),
+            requests,
+            terms,
+            self._with_ttl,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            ordered=ordered,
+        )
 
     def _terms(self, deadline: float | None, *, idempotent: bool, on_abandon: OnAbandon | None) -> Terms:
         if on_abandon not in (None, "stop", "leave"):

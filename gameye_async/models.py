@@ -1,12 +1,10 @@
-"""What comes of launches and stops, as frozen value types."""
+"""What comes of a launch, as frozen value types."""
 
-from datetime import datetime
 from typing import Literal
 
 from attrs import frozen
 
-from gameye_async.errors import Attempt, GameyeError
-from gameye_async.launch_request import LaunchRequest
+from gameye_async.errors import Attempt
 
 Protocol = Literal["tcp", "udp"]
 
@@ -86,66 +84,3 @@ class Session(Reachable):
     created_by: Literal["launch", "adopted"] = "launch"
     attempts: tuple[Attempt, ...] = ()
     elapsed: float = 0.0
-
-
-@frozen(kw_only=True)
-class LaunchOutcome:
-    """What came of one request of `launch_many`: a session, or an error.
-
-    Attributes:
-        request: The request; the item of the source itself when it was none.
-        session: The session; None when there is an error.
-        error: Why there is none, or (`LaunchOutcomeUnknownError`) why nobody can say.
-        index: Position in the source, from 0.
-        elapsed: Seconds from taking the request out of the source.
-    """
-
-    request: LaunchRequest
-    session: Session | None = None
-    error: GameyeError | None = None
-    index: int
-    elapsed: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is a session."""
-        return self.session is not None
-
-
-@frozen(kw_only=True)
-class StopOutcome:
-    """What came of one id of `stop_many`.
-
-    Attributes:
-        session_id: The session's id.
-        stopped: True when it was stopped now, False when it was over already, None when there is an error.
-        error: Why it could not be stopped, or not be confirmed to be.
-        index: Position in the source, from 0.
-        elapsed: Seconds from taking the id out of the source.
-    """
-
-    session_id: str
-    stopped: bool | None = None
-    error: GameyeError | None = None
-    index: int
-    elapsed: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether the session is certainly over."""
-        return self.stopped is not None
-
-
-@frozen(kw_only=True)
-class OrphanRecord:
-    """A session that may be running and that the client could not settle; `on_orphan` is called with it.
-
-    Attributes:
-        session_id: Its id.
-        reason: Why it was left.
-        last_sent: When the launch was last sent, by this machine's clock.
-    """
-
-    session_id: str
-    reason: str
-    last_sent: datetime

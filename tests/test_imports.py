@@ -18,6 +18,7 @@ CHECKOUT = Path(__file__).parents[1]
 LATER = {
     "_artifacts",
     "_bulk",
+    "_many",
     "_collect",
     "_extract",
     "_logs",
@@ -25,6 +26,7 @@ LATER = {
     "_readiness",
     "_rollout",
     "_structure",
+    "outcomes",
     "probes",
     "records",
 }
@@ -69,7 +71,7 @@ async def test_launches_import_nothing_that_entering_the_client_has_not_but_what
     )
     printed, _ = await process.communicate()
     assert process.returncode == 0
-    assert json.loads(printed) == ["gameye_async._bulk"]
+    assert json.loads(printed) == ["gameye_async._bulk", "gameye_async._many", "gameye_async.outcomes"]
 
 
 def test_dir_and_a_star_know_what_is_imported_later():
