@@ -4,11 +4,8 @@ They are those of the vendor's OpenAPI description; each docstring names the `op
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
-
-from attrs import frozen
 
 from gameye_async import _codec
 from gameye_async._exchange import (
@@ -27,6 +24,7 @@ from gameye_async.errors import BadAnswerError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 
 if TYPE_CHECKING:
+    from gameye_async._ownership import Sighting, Survey
     from gameye_async.records import Location, Roster, SessionDetails, SessionSummary
 
 
@@ -46,29 +44,13 @@ def describe(session_id: str) -> "Request[SessionDetails]":
     return SessionRequest("describe", "GET", target, "/session/{id}", _described, session_id=session_id)
 
 
-@frozen(eq=False, repr=False)
-class Sighting:
-    """A session that was seen, and the API's clock then; None when the answer did not say."""
-
-    details: "SessionDetails"
-    server_time: datetime | None
-
-
-def look(session_id: str) -> Request[Sighting]:
+def look(session_id: str) -> "Request[Sighting]":
     """`describe-session`, with what it takes to tell whose session it is."""
     target = f"/session/{segment(session_id, 'session id')}"
     return SessionRequest("describe", "GET", target, "/session/{id}", _sighted, session_id=session_id)
 
 
-@frozen(eq=False, repr=False)
-class Survey:
-    """The sessions that were listed, and the API's clock then; None when the answer did not say."""
-
-    sessions: "list[SessionSummary]"
-    server_time: datetime | None
-
-
-def survey(labels: Mapping[str, str]) -> Request[Survey]:
+def survey(labels: Mapping[str, str]) -> "Request[Survey]":
     """`session-list`, with what it takes to tell how old the sessions are."""
     target = _query("/session", {f"filter[{name}]": value for name, value in labels.items()})
     return Request("list_sessions", "GET", target, "/session", _surveyed, limit=8 * MIB)
@@ -245,11 +227,15 @@ def _described(answered: Answered) -> "SessionDetails":
     return _structure.details(answered_json(answered))
 
 
-def _surveyed(answered: Answered) -> Survey:
+def _surveyed(answered: Answered) -> "Survey":
+    from gameye_async._ownership import Survey
+
     return Survey(_listed(answered), server_time(answered.headers))
 
 
-def _sighted(answered: Answered) -> Sighting:
+def _sighted(answered: Answered) -> "Sighting":
+    from gameye_async._ownership import Sighting
+
     return Sighting(_described(answered), server_time(answered.headers))
 
 

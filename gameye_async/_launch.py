@@ -20,8 +20,6 @@ from gameye_async._exchange import Progress, clip
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
 from gameye_async._pacing import Blame
-from gameye_async._search import Search
-from gameye_async._supervisor import Abandoned
 from gameye_async.errors import (
     Attempt,
     BadAnswerError,
@@ -45,6 +43,7 @@ from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
+    from gameye_async._search import Search
     from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
@@ -346,7 +345,10 @@ class Launch:
             self.ambiguous = False
         return None
 
-    def _search(self) -> Search:
+    def _search(self) -> "Search":
+        # Few launches come to that.
+        from gameye_async._search import Search  # noqa: PLC0415  -- see above
+
         terms = self.terms
         return Search(
             self.launcher.caller,
@@ -389,11 +391,7 @@ class Launch:
     def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
-            self.launcher.supervisor.reap(
-                Abandoned(
-                    self.request.id, self._last_sent, self._search().owner, self.terms.options, self.events
-                )
-            )
+            self.launcher.supervisor.reap(self._search().abandoned(self._last_sent))
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
         further = (

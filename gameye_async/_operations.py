@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gameye_async import _api
 from gameye_async._exchange import Request
 from gameye_async._options import Options
-from gameye_async._ownership import strays
 from gameye_async._stats import ClientStats
 from gameye_async.errors import ConfigurationError, NotFoundError
 
@@ -148,6 +147,9 @@ class Operations(ABC):
             ConfigurationError: Neither `id_prefix` nor `labels` says which sessions are ours.
             StopUnconfirmedError: A stop was not confirmed, after all others were tried; run it again.
         """
+        # As for `launch_many`.
+        from gameye_async._ownership import strays  # noqa: PLC0415  -- see above
+
         if not id_prefix and not labels:
             raise ConfigurationError("say which sessions are yours: by id_prefix, by labels, or both")
         found = strays(

@@ -5,14 +5,31 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gameye_async._api import Sighting, Survey
+from attrs import frozen
+
 from gameye_async.launch_request import GeneratedId, LaunchRequest
 
 if TYPE_CHECKING:
-    from gameye_async.records import SessionSummary
+    from gameye_async.records import SessionDetails, SessionSummary
 
 # `Date` has whole seconds, `created` milliseconds; both are the API's own clocks.
 _SKEW = timedelta(seconds=2)
+
+
+@frozen(eq=False, repr=False)
+class Sighting:
+    """A session that was seen, and the API's clock then; None when the answer did not say."""
+
+    details: "SessionDetails"
+    server_time: datetime | None
+
+
+@frozen(eq=False, repr=False)
+class Survey:
+    """The sessions that were listed, and the API's clock then; None when the answer did not say."""
+
+    sessions: "list[SessionSummary]"
+    server_time: datetime | None
 
 
 class Ownership(Enum):

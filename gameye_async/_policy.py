@@ -21,6 +21,8 @@ from gameye_async.errors import (
 )
 from gameye_async.settings import Credential, RetryPolicy
 
+# How long the client keeps at stopping one session before it reports it (seconds).
+GIVE_UP = 300.0
 _UNSENT_COST = 1.0
 _REDIRECTS = 300
 

@@ -1,15 +1,18 @@
-"""Looking for the session of a launch by its id, and taking it over only when it is the launch's own."""
+"""Looking for the session of a launch by its id, and taking it over only when it is the launch's own.
+
+Imported when a launch comes to that.
+"""
 
 from typing import TYPE_CHECKING
 
 from attrs import define
 
 from gameye_async import _api, _policy
-from gameye_async._api import Sighting
 from gameye_async._calls import Caller
 from gameye_async._exchange import CONFLICT, clip
 from gameye_async._options import Options
-from gameye_async._ownership import Ownership, ownership
+from gameye_async._ownership import Ownership, Sighting, ownership
+from gameye_async._reaper import Abandoned
 from gameye_async.errors import (
     ApiError,
     LaunchOutcomeUnknownError,
@@ -79,6 +82,10 @@ class Search:
         if isinstance(seen, Sighting):
             return self._claim(seen, asked)
         return seen if isinstance(seen, NotFoundError) else None
+
+    def abandoned(self, sent: float) -> Abandoned:
+        """What the reaper needs to know of the launch, which was last sent at this loop time."""
+        return Abandoned(self.request.id, sent, self.owner, self.options, self.events)
 
     def owner(self, sighting: Sighting, asked: float) -> Ownership:
         """Whose session was found by a question asked at this loop time, and answered just now."""

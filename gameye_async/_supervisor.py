@@ -7,16 +7,15 @@ from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from gameye_async import _api, _policy
-from gameye_async._api import Sighting
 from gameye_async._calls import Caller
 from gameye_async._options import Options
-from gameye_async._ownership import Ownership
 from gameye_async.errors import GameyeError, NotFoundError
 
 if TYPE_CHECKING:
+    from gameye_async._reaper import Abandoned
     from gameye_async.outcomes import OrphanRecord
     from gameye_async.telemetry.emitter import CallEvents
 
@@ -24,29 +23,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("gameye_async")
 
-# How long the reaper keeps at one session before it reports it (seconds).
-_GIVE_UP = 300.0
 _CLOSED = "the client was closed before it could be stopped"
-_UNPROVEN = "it cannot be told from a session that somebody else launched under this id"
-
-
-@frozen(eq=False, repr=False)
-class Abandoned:
-    """A launch whose session nobody waits for any more.
-
-    Attributes:
-        session_id: Its id.
-        sent: Loop time at which it was last sent, or may have been.
-        owner: Tells whose session was found under the id by a question asked at a loop time.
-        options: Settings of the call.
-        events: Those of the launch, if anybody listens.
-    """
-
-    session_id: str
-    sent: float
-    owner: Callable[[Sighting, float], Ownership]
-    options: Options
-    events: "CallEvents | None"
 
 
 @define(eq=False, repr=False)
@@ -72,7 +49,7 @@ class Supervisor:
         task.add_done_callback(self._tasks.pop)
         return task
 
-    def reap(self, abandoned: Abandoned) -> None:
+    def reap(self, abandoned: "Abandoned") -> None:
         """Stop the session of an abandoned launch in the background, if there is one and it is ours."""
         if self._ended:
             self.report(abandoned.session_id, abandoned.sent, _CLOSED, abandoned.events)
@@ -130,7 +107,7 @@ class Supervisor:
             # Not at once: one that is cancelled before its first step could not report what it leaves.
             loop.call_soon(task.cancel)
 
-    async def _reap(self, abandoned: Abandoned) -> None:
+    async def _reap(self, abandoned: "Abandoned") -> None:
         try:
             reason = await self._settle(abandoned)
         except asyncio.CancelledError:
@@ -144,7 +121,7 @@ class Supervisor:
     async def _stop(self, session_id: str, since: float, options: Options) -> None:
         tries = 0
         try:
-            while self.caller.clock() < since + _GIVE_UP:
+            while self.caller.clock() < since + _policy.GIVE_UP:
                 stopped = await self.caller.once(_api.stop(session_id), options)
                 if not isinstance(stopped, GameyeError) or isinstance(stopped, NotFoundError):
                     return
@@ -155,36 +132,9 @@ class Supervisor:
             raise
         self.report(session_id, since, "its stop was never confirmed")
 
-    async def _settle(self, abandoned: Abandoned) -> str:
-        """Describe, then stop what is ours, until nothing of the launch is or can be running.
+    async def _settle(self, abandoned: "Abandoned") -> str:
+        """Why the session of an abandoned launch is left alone; empty when it is not."""
+        # Few programs ever abandon a launch.
+        from gameye_async._reaper import settle  # noqa: PLC0415  -- see above
 
-        Returns:
-            Why it was left; empty when it was settled.
-        """
-        caller, options, events = self.caller, abandoned.options, abandoned.events
-        give_up = caller.clock() + _GIVE_UP
-        tries = 0
-        while True:
-            # What counts is when the question was asked: a 404 may have been long on its way.
-            asked = caller.clock()
-            seen: Sighting | bool | GameyeError
-            seen = await caller.once(_api.look(abandoned.session_id), options, events)
-            if isinstance(seen, Sighting):
-                whose = abandoned.owner(seen, asked)
-                if whose is Ownership.FOREIGN or (seen.details.status and seen.details.status.is_over):
-                    return ""
-                if whose is Ownership.UNPROVEN:
-                    return _UNPROVEN
-                if whose is Ownership.OURS:
-                    seen = await caller.once(_api.stop(abandoned.session_id), options, events)
-            if isinstance(seen, bool):
-                caller.counters.orphans_stopped += seen
-                if seen and events is not None:
-                    events.orphan_stopped(abandoned.session_id)
-                return ""
-            if isinstance(seen, NotFoundError) and asked >= abandoned.sent + options.retry.quiet:
-                return ""
-            if caller.clock() >= give_up:
-                return _UNPROVEN if isinstance(seen, Sighting) else f"it could not be stopped: {seen.message}"
-            tries += 1
-            await asyncio.sleep(_policy.poll_delay(tries, caller.rng))
+        return await settle(self.caller, abandoned)

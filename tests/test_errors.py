@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gameye_async import _api, errors
+from gameye_async import LaunchRequest, _api, errors
 from gameye_async._exchange import Answered, interpret
 from gameye_async.errors import (
     ApiError,
@@ -26,7 +26,6 @@ from gameye_async.errors import (
     Violation,
     api_error_class,
 )
-from gameye_async.models import LaunchRequest
 
 ATTEMPTS = (
     Attempt("eu-west", "answered", 420, "trace-1", 0.25),

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameye_async import LaunchRequest, SessionDetails
-from gameye_async._api import Sighting
-from gameye_async._ownership import Ownership, ownership
+from gameye_async._ownership import Ownership, Sighting, ownership
 
 OURS, FOREIGN, UNPROVEN = Ownership.OURS, Ownership.FOREIGN, Ownership.UNPROVEN
 UNCLEAR = Ownership.UNCLEAR

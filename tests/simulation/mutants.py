@@ -17,8 +17,9 @@ import attrs
 from gameye_async import NotFoundError, _api
 from gameye_async._launch import Launch
 from gameye_async._ownership import Ownership
+from gameye_async._reaper import Abandoned
 from gameye_async._search import Search
-from gameye_async._supervisor import Abandoned, Supervisor
+from gameye_async._supervisor import Supervisor
 
 
 @contextmanager
