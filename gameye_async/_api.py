@@ -14,7 +14,6 @@ from gameye_async._exchange import (
     Answered,
     Repeat,
     Request,
-    SessionRequest,
     answered_anything,
     answered_json,
     server_time,
@@ -41,13 +40,13 @@ def launch(request: LaunchRequest, location: str) -> Request[_codec.LaunchAnswer
 def describe(session_id: str) -> "Request[SessionDetails]":
     """`describe-session`: one session by id."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return SessionRequest("describe", "GET", target, "/session/{id}", _described, session_id=session_id)
+    return Request("describe", "GET", target, "/session/{id}", _described, session_id=session_id)
 
 
 def look(session_id: str) -> "Request[Sighting]":
     """`describe-session`, with what it takes to tell whose session it is."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return SessionRequest("describe", "GET", target, "/session/{id}", _sighted, session_id=session_id)
+    return Request("describe", "GET", target, "/session/{id}", _sighted, session_id=session_id)
 
 
 def survey(labels: Mapping[str, str]) -> "Request[Survey]":
@@ -83,7 +82,7 @@ def list_sessions(
 def stop(session_id: str) -> Request[bool]:
     """`session-stop`: True when it was stopped now, False when it was already over (409)."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return SessionRequest(
+    return Request(
         "stop", "DELETE", target, "/session/{id}", _stopped, accepts=(CONFLICT,), session_id=session_id
     )
 
@@ -108,7 +107,7 @@ def _roster(operation: str, method: str, session_id: str, players: Iterable[str]
     if not all(isinstance(name, str) and name and not LONE.search(name) for name in names):
         raise ConfigurationError("player ids must be texts that are not empty")
     path = f"/session/player/{operation}"
-    return SessionRequest(
+    return Request(
         operation,
         method,
         path,
@@ -138,7 +137,7 @@ def tag_exists(location: str, image: str, version: str) -> Request[bool]:
 def logs(session_id: str, *, follow: bool) -> Request[None]:
     """`stream-logs`: what a session has printed, from its start; with `follow`, also what it will."""
     target = f"/logs?id={segment(session_id, 'session id')}&follow={'true' if follow else 'false'}"
-    return SessionRequest("logs", "GET", target, "/logs", _uncompressed, session_id=session_id)
+    return Request("logs", "GET", target, "/logs", _uncompressed, session_id=session_id)
 
 
 def artifact(session_id: str, path: str) -> Request[None]:
@@ -152,9 +151,7 @@ def artifact(session_id: str, path: str) -> Request[None]:
     if len(path.encode()) > _MAX_PATH:
         raise ConfigurationError(f"the path must be at most {_MAX_PATH} bytes")
     target = f"/artifacts?session={segment(session_id, 'session id')}&path={quote(path, safe='')}"
-    return SessionRequest(
-        "download_artifact", "GET", target, "/artifacts", lambda _: None, session_id=session_id
-    )
+    return Request("download_artifact", "GET", target, "/artifacts", lambda _: None, session_id=session_id)
 
 
 def regions() -> Request[list[str]]:

@@ -133,6 +133,7 @@ class Request(Generic[T]):
         repeat: When it may be sent again.
         limit: Most bytes that are read of the answer's body.
         accepts: Error statuses that `parse` understands.
+        session_id: The session it is about, for who looks on; the body of a launch has its own.
     """
 
     operation: str
@@ -144,13 +145,7 @@ class Request(Generic[T]):
     repeat: Repeat = Repeat.ALWAYS
     limit: int = MIB
     accepts: Collection[int] = ()
-
-
-@define(eq=False, repr=False)
-class SessionRequest(Request[T]):
-    """A request about one session; of a class of its own, so that a launch does not pay for the field."""
-
-    session_id: str = field(kw_only=True)
+    session_id: str | None = None
 
 
 def interpret(request: Request[T], answered: Answered) -> T:

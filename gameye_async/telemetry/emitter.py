@@ -10,7 +10,7 @@ from typing import Any, Self
 from attrs import define, field
 from yarl import URL
 
-from gameye_async._exchange import Request, SessionRequest
+from gameye_async._exchange import Request
 from gameye_async.errors import Attempt, GameyeError, LaunchOutcomeUnknownError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session
@@ -50,8 +50,9 @@ class Emitter:
 
     def call(self, request: Request[Any]) -> "CallEvents":
         """Tell that a call is made."""
-        session_id = request.session_id if isinstance(request, SessionRequest) else None
-        return self._started(self.clock(), request.operation, request.method, _template(request), session_id)
+        return self._started(
+            self.clock(), request.operation, request.method, _template(request), request.session_id
+        )
 
     def launch(self, request: LaunchRequest, began: float) -> "CallEvents":
         """Tell that a launch is made, which began at this loop time."""
