@@ -1,5 +1,6 @@
 """Launches that are refused: a definite answer ends them, capacity moves them on, ambiguity outranks both."""
 
+import asyncio
 from math import inf
 
 import attrs
@@ -169,8 +170,10 @@ async def test_a_location_that_refuses_again_and_again_is_left_alone_until_one_i
         assert place.served.count("POST") == 2 * 2 + 2
         place.world.set_capacity(WEST, 100)
         await place.wait(200.0)
-        for _ in range(2):
-            assert (await place.gameye.launch(new_request(WEST, EAST))).location == WEST
+        # While one tries it, it is closed for others; afterwards it is open to all.
+        assert (await place.gameye.launch(new_request(WEST, EAST))).location == WEST
+        sessions = await asyncio.gather(*(place.gameye.launch(new_request(WEST, EAST)) for _ in range(2)))
+        assert [session.location for session in sessions] == [WEST, WEST]
 
 
 @in_virtual_time
@@ -203,6 +206,13 @@ async def test_too_many_requests_wait_as_long_as_they_are_told(retry_after, leas
         session = await place.gameye.launch(new_request(WEST, EAST), deadline=90.0)
         assert [attempt.location for attempt in session.attempts] == [WEST, WEST]
         assert least <= place.now <= most
+
+
+@in_virtual_time
+async def test_where_the_launch_rate_bounds_the_retries_of_a_refusal_they_cost_no_budget():
+    retry = RetryPolicy(budget=1.0, budget_throttle_cost=5.0)
+    async with stage(Fault("refuse", status=420, count=3), client={"retry": retry}) as place:
+        assert len((await place.gameye.launch(new_request())).attempts) == 4
 
 
 async def test_without_budget_and_pacing_a_refusal_is_raised():

@@ -132,14 +132,15 @@ async def test_a_launch_that_is_overdue_tells_the_last_reason():
             lambda: {"POST": [answer(201)], "GET": [refusal(404)]},
             "201: the answer is not JSON; it starts with ''",
         ),
+        (lambda: {"POST": [hang()], "GET": [refusal(404)]}, "no answer came in time"),
         (lambda: {"POST": [reset(), refusal(409)], "GET": [refusal(404)]}, "No"),
     ],
-    ids=["lost", "spoilt", "conflict"],
+    ids=["lost", "spoilt", "late", "conflict"],
 )
 async def test_an_unknown_outcome_tells_the_last_reason(replies, reason):
     async with FaultServer(Script(**replies())) as server:
-        retry = attrs.evolve(QUICK, attempts=2)
-        async with quick_client(server.url, retry=retry) as gameye:
+        quick = {"retry": attrs.evolve(QUICK, attempts=2), "timeouts": Timeouts(attempt=0.3)}
+        async with quick_client(server.url, **quick) as gameye:
             with pytest.raises(LaunchOutcomeUnknownError) as caught:
                 await gameye.launch(new_request(), on_abandon="leave")
     assert f"{reason}. It is left running" in str(caught.value)

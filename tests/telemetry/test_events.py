@@ -232,6 +232,7 @@ async def test_an_adoption_is_told(told):
         Adopted,
         CallEnded,
     ]
+    assert told[-2] == Adopted(call=told[0].call, location=WEST)
     lost, ended = told[2], told[-1]
     assert (lost.phase, lost.error, lost.location) == ("sent", "NoAnswerError", WEST)
     assert lost.reason.startswith("the server closed the connection")
@@ -417,6 +418,16 @@ async def test_what_outlasts_the_client_is_reported_and_ends(told):
     assert kinds(told) == [CallStarted, AttemptStarted, OrphanReported, AttemptFailed, CallEnded]
     assert told[2] == OrphanReported(call=told[0].call, session_id=request.id, location=WEST)
     assert (told[3].reason, told[4].outcome) == ("it was given up", "unknown")
+
+
+async def test_a_session_that_the_api_answered_with_instead_is_reported_as_of_the_launch(told):
+    request = new_request()
+    script = Script(POST=[launched(request, id="another")], GET=[refusal(404)])
+    async with FaultServer(script) as server, quick_client(server.url, on_event=told.append) as gameye:
+        with pytest.raises(LaunchOutcomeUnknownError):
+            await gameye.launch(request)
+    orphans = [event for event in told if isinstance(event, OrphanReported)]
+    assert orphans == [OrphanReported(call=told[0].call, session_id="another", location=WEST)]
 
 
 @in_virtual_time
