@@ -113,8 +113,9 @@ def lowest(session: nox.Session) -> None:
     """The tests with the lowest version of everything that pyproject.toml allows."""
     session.install("uv")
     lowest = ("uv", "pip", "install", f"--python={session.bin}/python", "--resolution=lowest-direct")
-    session.run(*lowest, ".[cli,speed]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "pytest", *session.posargs)
+    extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    session.run(*lowest, f".[{extras}]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "pytest", *(session.posargs or _side_by_side()))
 
 
 @nox.session
