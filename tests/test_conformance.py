@@ -168,7 +168,7 @@ async def test_a_refused_launch_fits(api, fields, status):
 
 
 async def test_a_launch_without_capacity_fits(api):
-    launch = api.gameye.launch(image="my-game", location="eu-east", deadline=0.01)
+    launch = api.gameye.launch(image="my-game", location="eu-east", deadline=0.5)
     assert set(await api.answered(launch)) == {420}
 
 
