@@ -121,7 +121,7 @@ def look_at(words: list[str]) -> None:
 
 
 def _look_at_packages(packages: list[str]) -> None:
-    known = {"nox", "gameye-async", "pytest", "pytest-asyncio"}
+    known = {"nox", "uv", "gameye-async", "pytest", "pytest-asyncio"}
     if "--group" in packages:
         assert packages[packages.index("--group") + 1] in PROJECT["dependency-groups"]
         packages = packages[: packages.index("--group")]
