@@ -104,7 +104,7 @@ async def test_nats_is_killed(nats: Engine, tmp_path: Path):
 async def test_redis_is_killed(nats: Engine, redis: Engine, tmp_path: Path):
     """Workers launch at their own share of the rate while it is away, and together again afterwards."""
     # Slow enough that there are jobs left when it is back.
-    options = ("--rate=150", "--processes=3", f"--redis={redis.url}")
+    options = ("--rate=300", "--processes=3", f"--redis={redis.url}")
     async with busy_pool(nats, tmp_path, *options) as busy:
         await redis.kill()
         for worker in busy.workers:
