@@ -120,6 +120,7 @@ class Launcher:
             if had_turn >= pace.rate.lowered:
                 location = gates.take(locations, now)
                 if location is not None:
+                    pace.rate.placed(now)
                     return location, now
             caller.launches.leave()
 
@@ -155,8 +156,9 @@ class Launcher:
 
     def accepted(self, location: str, *, first: bool) -> None:
         """A launch was accepted, at its first attempt or a later one."""
-        self.gates.accepted(location)
-        self.pace.rate.accepted(self.caller.clock())
+        now = self.caller.clock()
+        self.gates.accepted(location, now)
+        self.pace.rate.accepted(now)
         if first:
             self.caller.budget.earn()
 

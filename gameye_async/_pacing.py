@@ -75,12 +75,15 @@ class AdaptiveRate:
         return max(self.next - now, 0.0)
 
     def sent(self, now: float) -> None:
-        """A launch was sent."""
+        """A launch was let through; it may have to wait for a place."""
         if now - self.lowered > _FORGET:
             self.rate = inf
+        self.next = now + 1.0 / self.rate
+
+    def placed(self, now: float) -> None:
+        """A launch has got its place, and goes out."""
         if self._meter.is_empty:
             self._first_sent.count(now)
-        self.next = now + 1.0 / self.rate
 
     def accepted(self, now: float) -> None:
         """A launch was accepted."""
@@ -138,9 +141,7 @@ class LocationGates:
     rng: Random
     _gates: dict[str, _Gate] = field(factory=dict[str, _Gate], init=False)
     _refused_at: dict[str, float] = field(factory=dict[str, float], init=False)
-    # When they were last known to accept: a refusal notes those that have accepted since the one before.
     _accepted_at: dict[str, float] = field(factory=dict[str, float], init=False)
-    _accepted: set[str] = field(factory=set[str], init=False)
 
     def wait(self, locations: Sequence[str], now: float) -> float:
         """Seconds until one of the locations may be worth asking; 0 when one is now."""
@@ -170,10 +171,10 @@ class LocationGates:
             return 0.0
         return _LOOK_AGAIN if gate.probing else max(gate.until - now, 0.0)
 
-    def accepted(self, location: str) -> None:
+    def accepted(self, location: str, now: float) -> None:
         """A launch was accepted there: it is open."""
         self._gates.pop(location, None)
-        self._accepted.add(location)
+        self._accepted_at[location] = now
 
     def unanswered(self, location: str) -> None:
         """A launch there told nothing about capacity; if it was the probe, the next one is."""
@@ -188,8 +189,7 @@ class LocationGates:
         this one does not: that one is full.
         """
         self._refused_at = self._of_late(self._refused_at, now) | {location: now}
-        self._accepted_at = self._of_late(self._accepted_at, now) | dict.fromkeys(self._accepted, now)
-        self._accepted.clear()
+        self._accepted_at = self._of_late(self._accepted_at, now)
         is_full = bool(self._accepted_at) and location not in self._accepted_at
         if len(self._refused_at) > 1 and not is_full:
             return Blame.ACCOUNT

@@ -45,6 +45,7 @@ class RateMachine(RuleBasedStateMachine):
             self.now += self.rate.wait(self.now)
             assert self.rate.wait(self.now) == 0.0
             self.rate.sent(self.now)
+            self.rate.placed(self.now)
             self.in_flight.append(self.now)
 
     @precondition(lambda self: self.in_flight)
@@ -110,6 +111,7 @@ def burst(launches: int) -> AdaptiveRate:
     rate = AdaptiveRate(Pacing(decrease=0.7, floor=0.5))
     for _ in range(launches):
         rate.sent(0.0)
+        rate.placed(0.0)
     return rate
 
 
@@ -122,12 +124,21 @@ def test_a_refusal_before_anything_was_accepted_is_taken_for_half_the_orders_of_
     assert rate.wait(0.3) == pytest.approx(1.0 / rate.rate)
 
 
+def test_launches_that_wait_for_a_place_were_not_sent():
+    rate = burst(64)
+    for _ in range(1000):
+        rate.sent(0.0)
+    rate.refused(0.3, sent=0.0)
+    assert rate.rate == pytest.approx(0.7 * 8.0)
+
+
 def test_three_refusals_without_an_acceptance_are_near_the_floor():
     """An account that takes nothing costs a few calls."""
     rate, now = burst(64), 0.0
     for _ in range(3):
         now += rate.wait(now)
         rate.sent(now)
+        rate.placed(now)
         rate.refused(now + 0.3, sent=now)
     assert 0.5 <= rate.rate < 0.6
 

@@ -22,8 +22,7 @@ class GateMachine(RuleBasedStateMachine):
         self.in_flight: list[str] = []
         self.in_a_row = dict.fromkeys((EAST, WEST, SOUTH), 0)
         self.refused_at: dict[str, float] = {}
-        self.accepted_since_refusal: set[str] = set()
-        self.known_to_accept: list[tuple[str, float]] = []
+        self.accepted_at: dict[str, float] = {}
         self.probed: set[str] = set()
 
     @initialize(seed=st.integers(0, 9), after=st.integers(1, 4), cap=st.floats(2.0, 30.0))
@@ -58,9 +57,9 @@ class GateMachine(RuleBasedStateMachine):
         self.gates.unanswered(location)
         self.probed.discard(location)
         if answer == "accepted":
-            self.gates.accepted(location)
+            self.gates.accepted(location, self.now)
             self.in_a_row[location] = 0
-            self.accepted_since_refusal.add(location)
+            self.accepted_at[location] = self.now
             assert self.gates.wait([location], self.now) == 0.0
         elif answer == "refused":
             self.refuse(location)
@@ -69,9 +68,7 @@ class GateMachine(RuleBasedStateMachine):
         window = self.pacing.account_window
         elsewhere = any(self.now - at <= window for name, at in self.refused_at.items() if name != location)
         self.refused_at[location] = self.now
-        self.known_to_accept += [(name, self.now) for name in self.accepted_since_refusal]
-        self.accepted_since_refusal.clear()
-        accepting = {name for name, at in self.known_to_accept if self.now - at <= window}
+        accepting = {name for name, at in self.accepted_at.items() if self.now - at <= window}
         is_account = elsewhere and (not accepting or location in accepting)
         blame = self.gates.refused(location, self.now)
         assert (blame is Blame.ACCOUNT) == is_account
@@ -139,7 +136,7 @@ def test_success_opens_a_location_for_all():
     now += gates.wait([EAST], now)
     gates.take([EAST], now)
     gates.unanswered(EAST)
-    gates.accepted(EAST)
+    gates.accepted(EAST, now)
     assert [gates.take([EAST], now) for _ in range(10)] == [EAST] * 10
 
 
@@ -177,7 +174,7 @@ def test_locations_that_refuse_while_another_accepts_are_full():
     """Nobody is to wait because two locations of ten are full."""
     gates = LocationGates(PACING, Random(0))
     for number in range(10):
-        gates.accepted(SOUTH)
+        gates.accepted(SOUTH, 0.2 * number)
         for location in (EAST, WEST):
             full = number + 1 >= PACING.gate_after
             assert gates.refused(location, 0.2 * number) is (Blame.LOCATION if full else Blame.UNCLEAR)
@@ -188,15 +185,14 @@ def test_a_location_that_accepts_and_refuses_in_turn_is_not_full():
     """Then the account is throttled, whatever the others do."""
     gates = LocationGates(PACING, Random(0))
     for location in (EAST, WEST, SOUTH):
-        gates.accepted(location)
+        gates.accepted(location, 0.0)
     gates.refused(EAST, 0.0)
     assert gates.refused(WEST, 2.0) is Blame.ACCOUNT
 
 
 def test_what_was_accepted_long_ago_excuses_nobody():
     gates = LocationGates(PACING, Random(0))
-    gates.accepted(SOUTH)
-    gates.refused(EAST, 0.0)
+    gates.accepted(SOUTH, 0.0)
     gates.refused(EAST, 2.1)
     assert gates.refused(WEST, 2.1) is Blame.ACCOUNT
 
