@@ -16,6 +16,7 @@ from gameye_async._sweeper import Sweeper
 from gameye_async.errors import (
     ApiError,
     Attempt,
+    BadAnswerError,
     DeadlineExceededError,
     GameyeError,
     NoAnswerError,
@@ -128,7 +129,11 @@ class Caller:
             self.counters.backing_off -= 1
 
     async def once(
-        self, request: Request[T], options: Options, events: "CallEvents | None" = None
+        self,
+        request: Request[T],
+        options: Options,
+        events: "CallEvents | None" = None,
+        tried: list[Attempt] | None = None,
     ) -> T | GameyeError:
         """Send a request once, outside any deadline or budget, for the client's own housekeeping.
 
@@ -136,20 +141,22 @@ class Caller:
             request: What to send.
             options: Settings of the call.
             events: Those of the call that it serves; it is a call of its own when None.
+            tried: Where to note the attempt, if it came to one.
         """
+        tried = [] if tried is None else tried
         if self.emitter is None or events is not None:
-            return await self._once(request, options, events)
+            return await self._once(request, options, tried, events)
         with self.emitter.call(request) as own:
-            result = await self._once(request, options, own)
+            result = await self._once(request, options, tried, own)
             own.came_to(result)
             return result
 
     async def _once(
-        self, request: Request[T], options: Options, events: "CallEvents | None"
+        self, request: Request[T], options: Options, tried: list[Attempt], events: "CallEvents | None"
     ) -> T | GameyeError:
         until = self.clock() + options.timeouts.attempt
         try:
-            return await self._attempt(request, options, until, [], events)
+            return await self._attempt(request, options, until, tried, events)
         except GameyeError as error:
             return error
 
@@ -227,6 +234,12 @@ def _interpreted(request: Request[T], answered: Answered) -> T | GameyeError:
     except GameyeError as error:
         # The frames that read the answer hold it, and with it the env of sessions.
         return error.with_traceback(None)
+    except Exception as error:  # noqa: BLE001  -- what was answered has happened, whatever reading it came to
+        # What reads it is imported when it is needed, which may fail where no more files can be opened.
+        kind = type(error).__name__
+        return BadAnswerError(
+            f"{answered.status}: the answer could not be read ({kind})", status=answered.status
+        )
 
 
 def record(outcome: Outcome, result: object, elapsed: float, location: str | None = None) -> Attempt:

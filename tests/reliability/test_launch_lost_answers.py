@@ -1,9 +1,11 @@
 """Launches whose answer is lost: sent again under the same id, so that the API says what became of them."""
 
+from typing import Any
+
 import attrs
 import pytest
 
-from gameye_async import LaunchOutcomeUnknownError
+from gameye_async import LaunchOutcomeUnknownError, _structure
 from gameye_async.emulator import Fault
 from tests.faultproxy import FaultProxy
 from tests.faultserver import FaultServer, answer, close, garbage, hang, html_502, reset, stale_keepalive
@@ -49,6 +51,29 @@ async def test_it_is_sent_again_as_it_was(lost, phase):
     assert session.created_by == "launch"
     assert [attempt.phase for attempt in session.attempts] == [phase, "answered"]
     assert not script.overlapped
+
+
+@pytest.mark.parametrize("deadline", [30.0, 0.3])
+@in_virtual_time
+async def test_a_look_that_cannot_be_read_is_repeated(monkeypatch, deadline):
+    """No file could be opened to import what reads it, say; neither launch nor reaper ends with that."""
+    details, failures = _structure.details, [OSError("too many open files")]
+
+    def read(payload: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return details(payload)
+
+    monkeypatch.setattr(_structure, "details", read)
+    async with stage(Fault("cut_after_commit", operation="session-run", count=1)) as place:
+        if deadline > 1.0:
+            assert (await place.gameye.launch(new_request())).created_by == "adopted"
+            return
+        with pytest.raises(LaunchOutcomeUnknownError):
+            await place.gameye.launch(new_request(), deadline=deadline)
+        await place.wait(30.0)
+        assert not place.world.live
+        assert not place.orphans
 
 
 @pytest.mark.parametrize(("lost", "phase"), LOST)
