@@ -32,7 +32,7 @@ from gameye_async.errors import (
     Violation,
 )
 from gameye_async.launch_request import LaunchRequest
-from gameye_async.models import Port, Session
+from gameye_async.models import OrphanRecord, Port, Session
 from gameye_async.settings import Environment, Pacing, RetryPolicy, Timeouts
 
 if _typing.TYPE_CHECKING:
@@ -40,7 +40,7 @@ if _typing.TYPE_CHECKING:
     from gameye_async._collect import Collected
     from gameye_async._extract import extract_artifact
     from gameye_async._rollout import Rollout, rank_locations
-    from gameye_async.outcomes import LaunchOutcome, OrphanRecord, StopOutcome
+    from gameye_async.outcomes import LaunchOutcome, StopOutcome
     from gameye_async.probes import http_probe, tcp_probe, udp_probe
     from gameye_async.records import Location, Roster, SessionDetails, SessionStatus, SessionSummary
 else:
@@ -50,7 +50,6 @@ else:
         "Collected": "_collect",
         "LaunchOutcome": "outcomes",
         "Location": "records",
-        "OrphanRecord": "outcomes",
         "Rollout": "_rollout",
         "Roster": "records",
         "SessionDetails": "records",

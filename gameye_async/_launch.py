@@ -20,6 +20,7 @@ from gameye_async._exchange import Progress, clip
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
 from gameye_async._pacing import Blame
+from gameye_async._search import Search
 from gameye_async.errors import (
     Attempt,
     BadAnswerError,
@@ -43,7 +44,6 @@ from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
     from gameye_async._launcher import Launcher
-    from gameye_async._search import Search
     from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
@@ -297,7 +297,7 @@ class Launch:
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        settled = self._last_sent + self.terms.options.retry.settle
+        settled = self._last_maybe + self.terms.options.retry.settle
         self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
@@ -314,9 +314,12 @@ class Launch:
             session = await self._probe()
             if session is not None:
                 return session
-        if self.ambiguous or blame is Blame.ACCOUNT or not another.elsewhere(location):
-            paced = self.launcher.pace.rate.pacing.adaptive
-            another.after_refusal(error, paced=paced, deadline=self.deadline)
+        if not self.ambiguous and blame is not Blame.ACCOUNT:
+            another.leave_out(location)
+            if another.locations:
+                return None
+        paced = self.launcher.pace.rate.pacing.adaptive
+        another.after_refusal(error, paced=paced, deadline=self.deadline)
         return None
 
     def _another(self) -> NextAttempt:
@@ -345,10 +348,7 @@ class Launch:
             self.ambiguous = False
         return None
 
-    def _search(self) -> "Search":
-        # Few launches come to that.
-        from gameye_async._search import Search  # noqa: PLC0415  -- see above
-
+    def _search(self) -> Search:
         terms = self.terms
         return Search(
             self.launcher.caller,
@@ -391,7 +391,7 @@ class Launch:
     def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
-            self.launcher.supervisor.reap(self._search().abandoned(self._last_sent))
+            self.launcher.supervisor.reap(self._search(), self._last_sent)
 
     def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
         further = (

@@ -59,13 +59,10 @@ class NextAttempt:
         delay = _policy.transient_delay(self.policy, self._failures, self.caller.rng)
         self._wait_until(max(self.caller.clock() + delay, settled), error, deadline)
 
-    def elsewhere(self, location: str) -> bool:
-        """Be at once in another location than one that refused; False when all have."""
+    def leave_out(self, location: str) -> None:
+        """Be at once, in another location than one that refused, if one is left."""
         self.locations.remove(location)
-        if not self.locations:
-            return False
-        self.caller.counters.retried += 1
-        return True
+        self.caller.counters.retried += bool(self.locations)
 
     def after_refusal(self, error: CapacityError | RateLimitedError, *, paced: bool, deadline: float) -> None:
         """Be later and in any location, after a 420 or 429.

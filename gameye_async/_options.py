@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, field, frozen
 
+from gameye_async.models import OrphanRecord
 from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
 
 if TYPE_CHECKING:
     from yarl import URL
 
-    from gameye_async.outcomes import OrphanRecord
     from gameye_async.telemetry import Event
 
 OnAbandon = Literal["stop", "leave"]
@@ -34,7 +34,7 @@ class Setup:
     retry: RetryPolicy
     pacing: Pacing
     on_event: "Callable[[Event], object] | None"
-    on_orphan: "Callable[[OrphanRecord], object] | None"
+    on_orphan: Callable[[OrphanRecord], object] | None
     rng: Random
     transport: Mapping[str, Any]
 

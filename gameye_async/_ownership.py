@@ -46,8 +46,8 @@ def ownership(
     sighting: Sighting,
     *,
     locations: Collection[str],
-    asked: float,
-    answered: float,
+    asked_after: float,
+    answered_after: float,
     idempotent: bool,
 ) -> Ownership:
     """Whose session was found under a launch's id.
@@ -56,8 +56,8 @@ def ownership(
         request: What was to be launched.
         sighting: What was found.
         locations: Where it may have been launched.
-        asked: Seconds between the first attempt and the question that led to the sighting.
-        answered: Seconds between the first attempt and the answer.
+        asked_after: Seconds between the first attempt and the question that led to the sighting.
+        answered_after: Seconds between the first attempt and the answer.
         idempotent: Whether anyone who holds the id serves the same intent.
     """
     if _contradiction(request, sighting, locations):
@@ -67,11 +67,13 @@ def ownership(
     if sighting.server_time is None:
         return Ownership.UNPROVEN
     # The API read its clock at some time between the two.
-    earliest, latest = (sighting.server_time - timedelta(seconds=since) for since in (answered, asked))
-    if sighting.details.created >= latest - _SKEW:
+    created = sighting.details.created + _SKEW
+    if created >= sighting.server_time - timedelta(seconds=asked_after):
         return Ownership.OURS
+    if created >= sighting.server_time - timedelta(seconds=answered_after):
+        return Ownership.UNCLEAR
     # An older one may still be ours: a warm pool starts its sessions before they are claimed.
-    return Ownership.UNCLEAR if sighting.details.created >= earliest - _SKEW else Ownership.UNPROVEN
+    return Ownership.UNPROVEN
 
 
 def _contradiction(request: LaunchRequest, sighting: Sighting, locations: Collection[str]) -> bool:

@@ -1,7 +1,4 @@
-"""Looking for the session of a launch by its id, and taking it over only when it is the launch's own.
-
-Imported when a launch comes to that.
-"""
+"""Looking for the session of a launch by its id, and taking it over only when it is the launch's own."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +9,10 @@ from gameye_async._calls import Caller
 from gameye_async._exchange import CONFLICT, clip
 from gameye_async._options import Options
 from gameye_async._ownership import Ownership, Sighting, ownership
-from gameye_async._reaper import Abandoned
 from gameye_async.errors import (
     ApiError,
+    Attempt,
+    GameyeError,
     LaunchOutcomeUnknownError,
     NotFoundError,
     RateLimitedError,
@@ -58,18 +56,20 @@ class Search:
         until = self.caller.clock() + seconds
         tries = 0
         while True:
-            asked = self.caller.clock()
-            seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
-            match seen:
-                case Sighting() if (claimed := self._claim(seen, asked)) is not None:
-                    return claimed
-                case Sighting() | NotFoundError() if asked >= until:
+            seen, asked = await self.look()
+            if isinstance(seen, Sighting):
+                details = self._claim(seen, asked)
+                if details is not None:
+                    return details
+                if asked >= until:
+                    raise self._unproven()
+            elif isinstance(seen, NotFoundError):
+                if asked >= until:
                     return None
-                case ApiError() if not isinstance(seen, NotFoundError | ServerError | RateLimitedError):
-                    raise seen
-                case _:
-                    tries += 1
-                    await self.caller.back_off(_policy.poll_delay(tries, self.caller.rng))
+            elif isinstance(seen, ApiError) and not isinstance(seen, ServerError | RateLimitedError):
+                raise seen
+            tries += 1
+            await self.caller.back_off(_policy.poll_delay(tries, self.caller.rng))
 
     async def once(self) -> "SessionDetails | NotFoundError | None":
         """The session if it is there now, the API's word that it is not, or None without one.
@@ -77,24 +77,28 @@ class Search:
         Raises:
             GameyeError: It cannot be taken over (see `_claim`).
         """
-        asked = self.caller.clock()
-        seen = await self.caller.once(_api.look(self.request.id), self.options, self.events)
+        seen, asked = await self.look()
         if isinstance(seen, Sighting):
             return self._claim(seen, asked)
         return seen if isinstance(seen, NotFoundError) else None
 
-    def abandoned(self, sent: float) -> Abandoned:
-        """What the reaper needs to know of the launch, which was last sent at this loop time."""
-        return Abandoned(self.request.id, sent, self.owner, self.options, self.events)
+    async def look(self) -> tuple[Sighting | GameyeError, float]:
+        """What one describe comes to, and the loop time at which it went out.
+
+        Before that it may have waited for a place, and its answer may have been long on its way.
+        """
+        tried: list[Attempt] = []
+        seen = await self.caller.once(_api.look(self.request.id), self.options, self.events, tried)
+        return seen, self.caller.clock() - sum(attempt.elapsed for attempt in tried)
 
     def owner(self, sighting: Sighting, asked: float) -> Ownership:
-        """Whose session was found by a question asked at this loop time, and answered just now."""
+        """Whose session was found by a look that went out at this loop time, and was answered just now."""
         return ownership(
             self.request,
             sighting,
             locations=self.request.location,
-            asked=asked - self.first_sent,
-            answered=self.caller.clock() - self.first_sent,
+            asked_after=asked - self.first_sent,
+            answered_after=self.caller.clock() - self.first_sent,
             idempotent=self.idempotent,
         )
 
@@ -109,10 +113,7 @@ class Search:
         details = sighting.details
         match self.owner(sighting, asked):
             case Ownership.UNPROVEN:
-                raise LaunchOutcomeUnknownError(
-                    f"session {self.request.id} exists, and cannot be told from somebody else's.",
-                    session_id=str(self.request.id),
-                )
+                raise self._unproven()
             case Ownership.FOREIGN:
                 raise SessionIdConflictError(
                     f"session {self.request.id} exists with other parameters "
@@ -129,3 +130,9 @@ class Search:
                 return details
             case Ownership.UNCLEAR:  # pragma: no branch  -- there is no fifth one
                 return None
+
+    def _unproven(self) -> LaunchOutcomeUnknownError:
+        return LaunchOutcomeUnknownError(
+            f"session {self.request.id} exists, and cannot be told from somebody else's.",
+            session_id=str(self.request.id),
+        )

@@ -12,11 +12,12 @@ from attrs import define, field
 from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._options import Options
+from gameye_async._reaper import settle
+from gameye_async._search import Search
 from gameye_async.errors import GameyeError, NotFoundError
+from gameye_async.models import OrphanRecord
 
 if TYPE_CHECKING:
-    from gameye_async._reaper import Abandoned
-    from gameye_async.outcomes import OrphanRecord
     from gameye_async.telemetry.emitter import CallEvents
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Supervisor:
     """
 
     caller: Caller
-    on_orphan: "Callable[[OrphanRecord], object] | None"
+    on_orphan: Callable[[OrphanRecord], object] | None
     # A dict for its order: a set of tasks is walked by address, and a simulation could not be replayed.
     _tasks: dict[asyncio.Task[Any], None] = field(factory=dict[asyncio.Task[Any], None], init=False)
     _reaping: set[str] = field(factory=set[str], init=False)
@@ -49,16 +50,22 @@ class Supervisor:
         task.add_done_callback(self._tasks.pop)
         return task
 
-    def reap(self, abandoned: "Abandoned") -> None:
-        """Stop the session of an abandoned launch in the background, if there is one and it is ours."""
+    def reap(self, search: Search, sent: float) -> None:
+        """Stop the session of a launch in the background, if there is one and it is the launch's own.
+
+        Args:
+            search: The search for it.
+            sent: Loop time at which the launch was last sent, or may have been.
+        """
+        session_id, events = search.request.id, search.events
         if self._ended:
-            self.report(abandoned.session_id, abandoned.sent, _CLOSED, abandoned.events)
+            self.report(session_id, sent, _CLOSED, events)
             return
-        self._reaping.add(abandoned.session_id)
+        self._reaping.add(session_id)
         # An empty context, so that no span or deadline of the caller leaks into what outlives it.
-        task = self.spawn(self._reap(abandoned), Context())
-        if abandoned.events is not None:
-            abandoned.events.outlive(task)
+        task = self.spawn(self._reap(search, sent), Context())
+        if events is not None:
+            events.outlive(task)
 
     def stop_later(self, session_id: str, options: Options) -> None:
         """Keep trying to stop a session that its user asked to stop, or never got."""
@@ -78,9 +85,6 @@ class Supervisor:
             self.caller.emitter.orphan_reported(session_id, events)
         if self.on_orphan is None:
             return
-        # Few programs ever need it.
-        from gameye_async.outcomes import OrphanRecord  # noqa: PLC0415  -- see above
-
         last_sent = datetime.now(UTC) - timedelta(seconds=self.caller.clock() - sent)
         try:
             self.on_orphan(OrphanRecord(session_id=session_id, reason=reason, last_sent=last_sent))
@@ -107,16 +111,19 @@ class Supervisor:
             # Not at once: one that is cancelled before its first step could not report what it leaves.
             loop.call_soon(task.cancel)
 
-    async def _reap(self, abandoned: "Abandoned") -> None:
+    async def _reap(self, search: Search, sent: float) -> None:
+        session_id = search.request.id
         try:
-            reason = await self._settle(abandoned)
+            reason = await settle(search, sent)
         except asyncio.CancelledError:
-            self.report(abandoned.session_id, abandoned.sent, _CLOSED, abandoned.events)
+            self.report(session_id, sent, _CLOSED, search.events)
             raise
+        except Exception as error:  # noqa: BLE001  -- whatever it is, the session may be running
+            reason = f"looking for it failed ({type(error).__name__})"
         finally:
-            self._reaping.discard(abandoned.session_id)
+            self._reaping.discard(session_id)
         if reason:
-            self.report(abandoned.session_id, abandoned.sent, reason, abandoned.events)
+            self.report(session_id, sent, reason, search.events)
 
     async def _stop(self, session_id: str, since: float, options: Options) -> None:
         tries = 0
@@ -131,10 +138,3 @@ class Supervisor:
             self.report(session_id, since, "the client was closed before its stop was confirmed")
             raise
         self.report(session_id, since, "its stop was never confirmed")
-
-    async def _settle(self, abandoned: "Abandoned") -> str:
-        """Why the session of an abandoned launch is left alone; empty when it is not."""
-        # Few programs ever abandon a launch.
-        from gameye_async._reaper import settle  # noqa: PLC0415  -- see above
-
-        return await settle(self.caller, abandoned)

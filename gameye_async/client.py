@@ -17,7 +17,7 @@ from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
 from gameye_async.launch_request import LaunchRequest, format_ttl
-from gameye_async.models import Session
+from gameye_async.models import OrphanRecord, Session
 from gameye_async.settings import (
     Environment,
     Pacing,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gameye_async._core import Core
     from gameye_async._fields import LaunchFields
-    from gameye_async.outcomes import LaunchOutcome, OrphanRecord
+    from gameye_async.outcomes import LaunchOutcome
     from gameye_async.telemetry import Event
 
 
@@ -87,7 +87,7 @@ class AsyncGameye(Operations, AfterLaunch):
         proxy: str | None = None,
         user_agent: str | None = None,
         on_event: "Callable[[Event], object] | None" = None,
-        on_orphan: "Callable[[OrphanRecord], object] | None" = None,
+        on_orphan: Callable[[OrphanRecord], object] | None = None,
         rng: Random | None = None,
     ) -> None:
         # A list, so that the copies of `with_options` see the same one.

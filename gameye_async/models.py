@@ -1,5 +1,6 @@
 """What comes of a launch, as frozen value types."""
 
+from datetime import datetime
 from typing import Literal
 
 from attrs import frozen
@@ -84,3 +85,18 @@ class Session(Reachable):
     created_by: Literal["launch", "adopted"] = "launch"
     attempts: tuple[Attempt, ...] = ()
     elapsed: float = 0.0
+
+
+@frozen(kw_only=True)
+class OrphanRecord:
+    """A session that may be running and that the client could not settle; `on_orphan` is called with it.
+
+    Attributes:
+        session_id: Its id.
+        reason: Why it was left.
+        last_sent: When the launch was last sent, by this machine's clock.
+    """
+
+    session_id: str
+    reason: str
+    last_sent: datetime

@@ -1,6 +1,4 @@
-"""What comes of one of many launches or stops, and what could not be settled, as frozen value types."""
-
-from datetime import datetime
+"""What comes of one of many launches or stops, as frozen value types."""
 
 from attrs import frozen
 
@@ -55,18 +53,3 @@ class StopOutcome:
     def ok(self) -> bool:
         """Whether the session is certainly over."""
         return self.stopped is not None
-
-
-@frozen(kw_only=True)
-class OrphanRecord:
-    """A session that may be running and that the client could not settle; `on_orphan` is called with it.
-
-    Attributes:
-        session_id: Its id.
-        reason: Why it was left.
-        last_sent: When the launch was last sent, by this machine's clock.
-    """
-
-    session_id: str
-    reason: str
-    last_sent: datetime

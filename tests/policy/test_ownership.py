@@ -47,8 +47,8 @@ def whose(
         request,
         Sighting(found, server_time),
         locations=request.location if locations is None else locations,
-        asked=SINCE_SENT,
-        answered=SINCE_SENT + took,
+        asked_after=SINCE_SENT,
+        answered_after=SINCE_SENT + took,
         idempotent=idempotent,
     )
 

@@ -13,6 +13,7 @@ from gameye_async import (
     LaunchOutcomeUnknownError,
     OrphanRecord,
     Timeouts,
+    _supervisor,
 )
 from gameye_async.emulator import Emulator, Fault
 from gameye_async.telemetry import AttemptAnswered, Event
@@ -284,6 +285,21 @@ async def test_a_session_that_cannot_be_stopped_for_minutes_is_reported():
         await place.wait(400.0)
         assert [orphan.session_id for orphan in place.orphans] == [request.id]
         assert place.orphans[0].reason.startswith("it could not be stopped: ")
+
+
+@in_virtual_time
+async def test_a_search_that_fails_as_nobody_expects_is_reported(monkeypatch):
+    async def fail(*_: object) -> str:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(_supervisor, "settle", fail)
+    async with stage(Fault("cut_after_commit", operation="session-run", count=1)) as place:
+        with pytest.raises(LaunchOutcomeUnknownError) as caught:
+            await place.gameye.launch(new_request(), deadline=0.3)
+        await place.wait(1.0)
+        assert [(orphan.session_id, orphan.reason) for orphan in place.orphans] == [
+            (caught.value.session_id, "looking for it failed (RuntimeError)")
+        ]
 
 
 async def failing_token(fails: list[bool]) -> str:

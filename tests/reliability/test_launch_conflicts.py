@@ -1,10 +1,13 @@
 """Launches whose id is taken: nobody else's session is ever adopted or stopped."""
 
+import asyncio
+
 import pytest
 
 from gameye_async import (
     LaunchOutcomeUnknownError,
     OrphanRecord,
+    RetryPolicy,
     SessionEndedError,
     SessionIdConflictError,
 )
@@ -139,6 +142,30 @@ async def test_a_session_that_a_slow_look_cannot_tell_for_ours_is_looked_at_agai
         session = await place.gameye.launch(new_request(id="match-7"))
     assert session.created_by == "adopted"
     assert place.served.count("GET") == 2
+
+
+@in_virtual_time
+async def test_a_look_that_waited_for_a_place_tells_as_much_as_any():
+    """After a burst of lost answers, a hundred sessions are looked for at once, through eight places."""
+    lost = Fault("cut_after_commit", operation="session-run", count=100)
+    slow = Fault("latency", operation="describe-session", seconds=0.3)
+    client = {"max_concurrency": 100, "retry": RetryPolicy(budget=10_000.0)}
+    async with stage(lost, slow, locations={WEST: 100}, client=client) as place:
+        requests = [new_request(id=f"match-{number}") for number in range(100)]
+        sessions = await asyncio.gather(*map(place.gameye.launch, requests))
+    assert {session.created_by for session in sessions} == {"adopted"}
+    assert not place.orphans
+
+
+@in_virtual_time
+async def test_a_session_that_no_look_can_tell_for_ours_is_unknown_and_says_so():
+    """The API takes too long for each look, and is not asked to launch again what it has."""
+    plan = ScriptedFaults(requests=[faults.FAULTLESS] * 2 + [faults.Fault(delay=10.0)] * 100)
+    fault = Fault("cut_after_commit", operation="session-run", count=1)
+    async with stage(fault, plan=plan) as place:
+        with pytest.raises(LaunchOutcomeUnknownError, match="cannot be told from somebody else's"):
+            await place.gameye.launch(new_request(id="match-7"), on_abandon="leave")
+    assert place.served.count("POST") == 2
 
 
 @in_virtual_time

@@ -40,8 +40,8 @@ from tests.reliability.stage import (
     refusal,
     stage,
 )
+from tests.simulation.faults import FAULTLESS, REFUSED, ScriptedFaults
 from tests.simulation.faults import Fault as NetworkFault
-from tests.simulation.faults import ScriptedFaults
 
 FULL_FIRST = (420, 401, 403, 422, 404, 409, 402)
 
@@ -174,6 +174,17 @@ async def test_a_location_that_refuses_again_and_again_is_left_alone_until_one_i
         assert (await place.gameye.launch(new_request(WEST, EAST))).location == WEST
         sessions = await asyncio.gather(*(place.gameye.launch(new_request(WEST, EAST)) for _ in range(2)))
         assert [session.location for session in sessions] == [WEST, WEST]
+
+
+@in_virtual_time
+async def test_a_launch_that_certainly_did_not_work_does_not_wait_as_one_that_may_have():
+    """It was refused, and then not sent: in 20 seconds its connection has become too old."""
+    plan = ScriptedFaults(connects=[FAULTLESS, REFUSED])
+    refused = Fault("refuse", status=429, retry_after=20.0, count=1)
+    async with stage(refused, plan=plan, client={"retry": RetryPolicy(settle=60.0)}) as place:
+        session = await place.gameye.launch(new_request(), deadline=50.0)
+        assert [attempt.phase for attempt in session.attempts] == ["answered", "not sent", "answered"]
+        assert place.now < 25.0
 
 
 @in_virtual_time

@@ -14,10 +14,9 @@ from unittest import mock
 
 import attrs
 
-from gameye_async import NotFoundError, _api
+from gameye_async import NotFoundError, _api, _supervisor
 from gameye_async._launch import Launch
 from gameye_async._ownership import Ownership
-from gameye_async._reaper import Abandoned
 from gameye_async._search import Search
 from gameye_async._supervisor import Supervisor
 
@@ -47,9 +46,9 @@ def stop_at_first_404() -> Iterator[None]:
     """The reaper takes the first 404 for the end, although the launch may still be going on."""
     reap = Supervisor.reap
 
-    def hasty(supervisor: Supervisor, abandoned: Abandoned) -> None:
-        retry = attrs.evolve(abandoned.options.retry, quiet=0.0)
-        reap(supervisor, attrs.evolve(abandoned, options=attrs.evolve(abandoned.options, retry=retry)))
+    def hasty(supervisor: Supervisor, search: Search, sent: float) -> None:
+        retry = attrs.evolve(search.options.retry, quiet=0.0)
+        reap(supervisor, attrs.evolve(search, options=attrs.evolve(search.options, retry=retry)), sent)
 
     with mock.patch.object(Supervisor, "reap", hasty):
         yield
@@ -59,11 +58,11 @@ def stop_at_first_404() -> Iterator[None]:
 def delete_without_describing() -> Iterator[None]:
     """The reaper stops whatever has the id."""
 
-    async def settle(supervisor: Supervisor, abandoned: Abandoned) -> str:
-        stopped = await supervisor.caller.once(_api.stop(abandoned.session_id), abandoned.options)
+    async def settle(search: Search, _: float) -> str:
+        stopped = await search.caller.once(_api.stop(search.request.id), search.options)
         return "" if isinstance(stopped, bool | NotFoundError) else "not stopped"
 
-    with mock.patch.object(Supervisor, "_settle", settle):
+    with mock.patch.object(_supervisor, "settle", settle):
         yield
 
 
