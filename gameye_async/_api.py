@@ -1,6 +1,7 @@
 """The operations of the Session API, each a function that builds its `Request`.
 
-They are those of the vendor's OpenAPI description; each docstring names the `operationId`.
+They are those of the vendor's OpenAPI description; each docstring names the `operationId`. What reads answers
+by cattrs imports that when it is needed; see `_structure`.
 """
 
 from collections.abc import Iterable, Mapping

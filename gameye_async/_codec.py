@@ -2,17 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from attrs import define
 
-from gameye_async._values import (
-    HOST,
-    JSON_NAMES,
-    MAX_PORT,
-    PROTOCOLS,
-    kind_of,
-)
+from gameye_async._values import HOST, JSON_NAMES, MAX_PORT, PROTOCOLS, kind_of
 from gameye_async.errors import ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Port
@@ -39,8 +33,6 @@ except ImportError:  # the `speed` extra is not installed
 else:
     dumps = orjson.dumps
     loads = orjson.loads
-
-T = TypeVar("T")
 
 
 # Not frozen; see `Request`.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from os import urandom
-from typing import Self, cast
+from typing import ClassVar, Self, cast, final
 from uuid import UUID
 
 from attrs import field, frozen
@@ -141,7 +141,8 @@ def _switch(value: bool | str) -> str:  # noqa: FBT001  -- the API's field
 _EMPTY: Mapping[str, str] = {}
 
 
-@frozen(init=False)
+@final
+@frozen(init=False, match_args=False)
 class LaunchRequest:
     """What to launch: the body of `POST /session`, checked when it is made.
 
@@ -161,6 +162,8 @@ class LaunchRequest:
     Raises:
         ConfigurationError: A field is one that the API would refuse; the text names it.
     """
+
+    __match_args__: ClassVar = ("image", "location")
 
     image: str
     location: tuple[str, ...]

@@ -153,7 +153,7 @@ class FastPath:
                 # It was lost before it was held open, and a pool that closes forgets why.
                 raise aiohttp.ServerDisconnectedError from None
             raise
-        # One whose answer was not read to its end is closed.
+        # The pool closes one whose answer was not read to its end.
         connection.release()
 
     def _send(

@@ -50,7 +50,8 @@ class Worker:
             longest time that the API may spend on one launch.
         deadline: Seconds for each launch; the client's own when None.
         give_up_after: Seconds after which a job that cannot be launched yet becomes a dead letter instead of
-            being put back; never when None.
+            being put back; never when None. One that was put back because this worker's token was refused
+            does not become one: that is not the job's fault.
         grace: Seconds that `stop` gives the jobs in hand.
         rng: Source of jitter.
 
