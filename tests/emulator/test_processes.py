@@ -256,7 +256,9 @@ async def test_a_command_that_the_system_refuses_is_a_session_that_did_not_start
 async def test_a_launch_that_a_restart_of_the_platform_overtakes_leaves_no_process(tmp_path):
     pid = tmp_path / "pid"
     world = new_world(Clock(), machines=loopback)
-    async with Processes(world, shell(f"echo $$ > {pid}; exec sleep 60")) as processes:
+    # It may be killed at any moment, also before it has written anything.
+    code = f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"
+    async with Processes(world, shell(code)) as processes:
         reservation = world.reserve(LAUNCH)
         world.restart(keep_memory=True)
         await processes.start(reservation.session)
