@@ -30,10 +30,6 @@ class _Meter:
             self._rate, self._since, self._count = self.rate(now), now, 0
         self._count += 1
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._count
-
     def rate(self, now: float) -> float:
         seconds = now - self._since
         if seconds < _PERIOD:
@@ -68,7 +64,8 @@ class AdaptiveRate:
     next: float = field(default=-inf, init=False)
     _peak: float = field(default=0.0, init=False)
     _meter: _Meter = field(factory=_Meter, init=False)
-    _first_sent: _Meter = field(factory=_Meter, init=False)
+    # Of launches that went out; only until the first is accepted.
+    _sent: _Meter | None = field(factory=_Meter, init=False)
 
     def wait(self, now: float) -> float:
         """Seconds until the next launch may be sent; 0 when it may be sent now."""
@@ -82,11 +79,12 @@ class AdaptiveRate:
 
     def placed(self, now: float) -> None:
         """A launch has got its place, and goes out."""
-        if self._meter.is_empty:
-            self._first_sent.count(now)
+        if self._sent is not None:
+            self._sent.count(now)
 
     def accepted(self, now: float) -> None:
         """A launch was accepted."""
+        self._sent = None
         self._meter.count(now)
         if self.rate == inf:
             return
@@ -108,8 +106,8 @@ class AdaptiveRate:
 
     def _likely(self, now: float) -> float:
         """How many launches per second the account takes, as far as its answers tell."""
-        if self._meter.is_empty:
-            return sqrt(self.pacing.floor * min(self.rate, self._first_sent.rate(now)))
+        if self._sent is not None:
+            return sqrt(self.pacing.floor * min(self.rate, self._sent.rate(now)))
         return min(self.rate, self._meter.rate(now))
 
 
