@@ -29,8 +29,8 @@ def _install(session: nox.Session, *groups: str, extras: str = "cli,speed") -> N
 
 
 def _side_by_side(flags: str = "") -> tuple[str, ...]:
-    """Options that run tests in a process for each CPU: those that wait beside those that compute."""
-    return "--dist=worksteal", f"--tx={os.cpu_count()}*popen//python=python{flags}"
+    """Options that run tests in several processes: one more than there are CPUs, because many tests wait."""
+    return "--dist=worksteal", f"--tx={(os.cpu_count() or 1) + 1}*popen//python=python{flags}"
 
 
 @nox.session(python=PYTHONS or None)
