@@ -12,11 +12,13 @@ _MODULE = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)*\.(?=[A-Za-z_])")
 
 
 class AttrsSignatures(griffe.Extension):
-    """Gives each attrs class the `__init__` that attrs makes for it."""
+    """Gives each attrs class the `__init__` that attrs makes for it, unless it has one of its own."""
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
         """Look at the class as it is at run time."""
         if not any(decorator.callable_path.startswith("attrs.") for decorator in cls.decorators):
+            return
+        if "__init__" in cls.members:
             return
         made = getattr(import_module(cls.module.path), cls.name)
         init = griffe.Function("__init__", parent=cls, parameters=griffe.Parameters(*_parameters(made)))

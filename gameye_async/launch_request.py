@@ -138,9 +138,6 @@ def _switch(value: bool | str) -> str:  # noqa: FBT001  -- the API's field
     return _text("enable_metrics", value)
 
 
-_EMPTY: Mapping[str, str] = {}
-
-
 @final
 @frozen(init=False, match_args=False)
 class LaunchRequest:
@@ -183,10 +180,10 @@ class LaunchRequest:
         location: str | Iterable[str],
         *,
         id: str | UUID | None = None,  # noqa: A002  -- the API's name
-        env: Mapping[str, str] = _EMPTY,
+        env: Mapping[str, str] = {},
         args: Iterable[str] = (),
         restart: bool = False,
-        labels: Mapping[str, str] = _EMPTY,
+        labels: Mapping[str, str] = {},
         version: str | None = None,
         ttl: timedelta | str | None = None,
         external_id: str | None = None,
