@@ -303,7 +303,10 @@ async def test_what_nobody_expects_is_no_proof_that_a_launch_was_not_sent(is_sen
             setattr(connection.protocol, "read" if is_sent else "set_response_params", fail)
             return connection
 
-    async with FaultServer(LAUNCHED) as server, client_of(server, connector=Faulty()) as gameye:
+    async with (
+        FaultServer(json_answer(201, LAUNCHED)) as server,
+        client_of(server, connector=Faulty()) as gameye,
+    ):
         attempt = await attempt_of(gameye, Progress())
         if is_sent:
             outcome = await attempt()
@@ -395,6 +398,18 @@ async def test_a_proxy_that_is_given_is_used():
     ):
         assert await gameye.regions() == ["eu-west"]
     assert server.requests == []
+
+
+@pytest.mark.parametrize(("kind", "is_small"), [("own", True), ("proxied", True), ("borrowed", False)])
+async def test_launches_receive_into_small_buffers_on_connections_of_our_own(kind, is_small):
+    """What is somebody else's stays as it is."""
+    async with FaultServer(json_answer(201, LAUNCHED)) as server, aiohttp.ClientSession() as session:
+        options = {"own": {}, "proxied": {"proxy": server.url}, "borrowed": {"session": session}}[kind]
+        async with client_of(server, **options) as gameye:
+            await gameye.launch(image="my-game", location="eu-west")
+            used = gameye._core().caller.transport._session  # noqa: SLF001  -- whose connections they are
+            ((kept, _),) = next(iter(used.connector._conns.values()))  # noqa: SLF001  -- likewise
+            assert (kept.transport.max_size <= 1 << 16) is is_small
 
 
 async def test_a_borrowed_session_is_used_and_left_as_it_was():

@@ -94,7 +94,9 @@ class Transport:
         if pool is not None and proxy is None and is_known(pool):
             self._path = FastPath(pool, origin, headers, timeout=timeout, tls=tls)
         else:
-            self._path = SafePath(self._session, origin, headers, timeout=timeout, tls=tls, proxy=proxy)
+            self._path = SafePath(
+                self._session, origin, headers, timeout=timeout, tls=tls, proxy=proxy, is_own=self._owned
+            )
         self._origin = str(origin)
         # Bytes are counted and told apart as they are on the wire, and nothing inflates on the way.
         self._stream_headers = CIMultiDict(headers, **{"Accept-Encoding": "identity"})

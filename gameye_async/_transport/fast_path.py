@@ -20,12 +20,9 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from gameye_async._exchange import Answered, Progress, Request
-from gameye_async._transport.safe_path import NotHttpError, merged, read_body
+from gameye_async._transport.safe_path import RECEIVE, NotHttpError, merged, read_body, receive_less
 from gameye_async.settings import Credential
 
-# asyncio receives into a new buffer of 256 KiB each time, which glibc serves by mmap: 8-20 microseconds an
-# answer. Below its threshold of 128 KiB the buffer comes from the heap.
-_RECEIVE = 64 * 1024
 _RESENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _PARSING = {"timer", "skip_payload", "read_until_eof", "auto_decompress", "read_timeout", "read_bufsize"}
 
@@ -92,7 +89,7 @@ class FastPath:
             "read_until_eof": True,
             "auto_decompress": True,
             "read_timeout": None,
-            "read_bufsize": _RECEIVE,
+            "read_bufsize": RECEIVE,
         }
 
     def exchange(
@@ -135,7 +132,7 @@ class FastPath:
                 message, content = await protocol.read()
             answered = Answered(message.code, message.headers, b"", "the answer was cut off")
             progress.answered = answered
-            if content.is_eof() and 0 < content.total_bytes <= _RECEIVE:
+            if content.is_eof() and 0 < content.total_bytes <= RECEIVE:
                 # Reading has aiohttp parse on, which takes 3 microseconds to find nothing. Only a connection
                 # that has paused needs that, and for so few bytes none does.
                 answered.body = b"".join(content._buffer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  -- see `is_known`
@@ -168,8 +165,7 @@ class FastPath:
         transport = None if protocol is None else protocol.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError
-        if getattr(transport, "max_size", 0) > _RECEIVE:
-            transport.max_size = _RECEIVE  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  -- of asyncio's own
+        receive_less(transport)
         protocol.set_response_params(skip_payload=request.method == "HEAD", **self._parsing)
         progress.start()
         transport.write(self._render(request, credential, headers))
