@@ -57,6 +57,13 @@ def _outage(seconds: float) -> Event:
     return outage
 
 
+async def _trickle(world: World) -> None:
+    """Two places become free each second."""
+    for places in range(1, CLIENTS * LAUNCHES + 1):
+        await asyncio.sleep(0.5)
+        world.set_capacity("eu-west", places)
+
+
 @frozen(kw_only=True)
 class Scenario:
     """What the launches meet with.
@@ -98,6 +105,12 @@ SCENARIOS = (
             event=_outage(seconds),
         )
         for seconds in (2.0, 20.0)
+    ),
+    Scenario(
+        name="two places a second",
+        ideal=300.0,
+        world={"locations": {"eu-west": 0}},
+        event=_trickle,
     ),
 )
 

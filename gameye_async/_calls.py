@@ -5,11 +5,10 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from gameye_async import _policy
 from gameye_async._exchange import Answered, NotSent, Outcome, Request, Unknown, interpret
-from gameye_async._limiter import Lane
 from gameye_async._options import Options
 from gameye_async._stats import Counters
 from gameye_async._sweeper import Sweeper
@@ -39,8 +38,7 @@ class Caller:
         transport: Sends one attempt.
         token: The secret each attempt carries.
         sweeper: Ends what takes too long.
-        launches: Places for launches, as many as the pool may have connections for them.
-        control: Places for everything else, so that a stop never waits behind a burst of launches.
+        control_concurrency: How many calls but launches may be in flight.
         budget: Pays for retries.
         latch: Holds back calls with a token that the API refuses.
         counters: Counts what happens.
@@ -53,8 +51,7 @@ class Caller:
     transport: "Transport"
     token: Token
     sweeper: Sweeper
-    launches: Lane
-    control: Lane
+    control_concurrency: int
     budget: _policy.RetryBudget
     latch: _policy.AuthLatch
     counters: Counters
@@ -62,6 +59,11 @@ class Caller:
     clock: Callable[[], float]
     origin: str
     emitter: "Emitter | None" = None
+    # Launches have places of their own, so that a stop never waits behind a burst of them.
+    control: asyncio.Semaphore = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.control = asyncio.Semaphore(self.control_concurrency)
 
     async def call(
         self,
@@ -208,7 +210,7 @@ class Caller:
         credential: Credential | None = None
         with self.sweeper.until(until) as limit:
             credential = await self.credential()
-            await self.control.enter()
+            await self.control.acquire()
         if limit.expired or credential is None:
             return NotSentError(f"{request.method} {request.template}: no place was free in time.")
         started = self.clock()
@@ -219,7 +221,7 @@ class Caller:
                 request, credential, min(until, started + options.timeouts.attempt), options.headers
             )
         finally:
-            self.control.leave()
+            self.control.release()
         now = self.clock()
         result = self.judge(request, outcome, credential, now)
         tried.append(record(outcome, result, now - started))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
+from gameye_async._admission import Admission, SharedAdmission
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
-from gameye_async._limiter import Lane, Pace, SharedPace
 from gameye_async._options import Setup
 from gameye_async._pacing import AdaptiveRate, LocationGates
 from gameye_async._policy import AuthLatch, RetryBudget
@@ -55,8 +55,7 @@ class Core:
             ),
             token=setup.token,
             sweeper=sweeper,
-            launches=Lane(setup.max_concurrency, loop.time),
-            control=Lane(setup.control_concurrency),
+            control_concurrency=setup.control_concurrency,
             budget=RetryBudget(setup.retry.budget),
             latch=AuthLatch(),
             counters=Counters(),
@@ -69,8 +68,9 @@ class Core:
         gates = LocationGates(setup.pacing, setup.rng)
         rate, shared = AdaptiveRate(setup.pacing), setup.pacing.shared
         gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
-        pace = Pace(rate, loop.time) if gate is None else SharedPace(rate, loop.time, gate)
-        return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop, gate)
+        terms = setup.max_concurrency, gates, rate, loop.time
+        admission = Admission(*terms) if gate is None else SharedAdmission(*terms, gate, supervisor.spawn)
+        return cls(caller, supervisor, Launcher(caller, supervisor, admission), loop, gate)
 
     @property
     def state(self) -> str:
@@ -80,8 +80,10 @@ class Core:
     @property
     def stats(self) -> ClientStats:
         """What the client has done and is doing."""
-        launches = self.caller.launches
-        return self.caller.counters.snapshot(queued=launches.queued, in_flight=launches.in_flight)
+        admission = self.launcher.admission
+        return self.caller.counters.snapshot(
+            queued=admission.queued, in_flight=admission.in_flight, shut_out=admission.shut_out
+        )
 
     def check(self) -> None:
         """Refuse use from where the connections do not belong.

@@ -168,7 +168,7 @@ class Launch:
         waited = f"the launch was not done within {self._elapsed():.3g} s"
         if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
-        last = self.last
+        last = self.last or self.launcher.why_closed(self.locations)
         if isinstance(last, CapacityError | RateLimitedError):
             return self._with_attempts(last)
         return self._with_attempts(
@@ -226,8 +226,7 @@ class Launch:
         finally:
             if not held:  # pragma: no branch  -- what is held open goes on with its cancellation
                 self._attempt = None
-                caller.launches.leave()
-                self.launcher.gates.unanswered(attempt.location)
+                self.launcher.admission.leave(attempt.location, attempt.began)
         now = caller.clock()
         result = caller.judge(request, outcome, attempt.credential, now)
         self._attempts.append(record(outcome, result, now - attempt.began, attempt.location))
@@ -318,7 +317,7 @@ class Launch:
             another.leave_out(location)
             if another.locations:
                 return None
-        paced = self.launcher.pace.rate.pacing.adaptive
+        paced = self.launcher.admission.rate.pacing.adaptive
         another.after_refusal(error, paced=paced, deadline=self.deadline)
         return None
 

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
+from math import inf
 
 from attrs import define, field
 
 from gameye_async import _api
+from gameye_async._admission import Admission
 from gameye_async._calls import Caller
 from gameye_async._flight import Flight
 from gameye_async._launch import Launch
-from gameye_async._limiter import Pace
 from gameye_async._options import Options, Terms
-from gameye_async._pacing import Blame, LocationGates
+from gameye_async._pacing import Blame
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
     Attempt,
@@ -41,16 +43,15 @@ class Launcher:
     Attributes:
         caller: What all calls share.
         supervisor: Owns the tasks that launch, and stops what is abandoned.
-        gates: Which locations are worth asking.
-        pace: How fast.
+        admission: Lets them go: when, where, and how many at a time.
         closing: Whether the client is being closed.
     """
 
     caller: Caller
     supervisor: Supervisor
-    gates: LocationGates
-    pace: Pace
+    admission: Admission
     closing: bool = field(default=False, init=False)
+    _refusals: dict[str, CapacityError] = field(factory=dict[str, CapacityError], init=False)
     _flights: dict[str, Flight] = field(factory=dict[str, Flight], init=False)
     # Not a plain dict, whose first key is looked for past all that were ever deleted before it.
     _delivered: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
@@ -86,43 +87,35 @@ class Launcher:
         return session
 
     async def admit(self, launch: Launch) -> tuple[str, float]:
-        """Wait for the time, the pace, a place and an open location, in this order; take the place.
+        """Wait until an attempt may be made; its place must be given back with `Admission.leave`.
 
         Returns:
-            The location of the attempt that may be made, and the loop time.
+            The location of the attempt, and the loop time.
 
         Raises:
             ClientClosedError: The client is being closed.
         """
-        caller, gates, pace = self.caller, self.gates, self.pace
         while True:
             if launch.abandoned:
                 raise asyncio.CancelledError
             if self.closing:
                 raise ClientClosedError("the client was closed while the launch was under way")
-            now = caller.clock()
-            locations = launch.locations
-            wait = max(gates.wait(locations, now), launch.not_before - now)
+            now = self.caller.clock()
+            wait = launch.not_before - now
             if wait > 0:
                 if launch.events is not None:
                     launch.events.backing_off(wait, launch.last)
-                await caller.back_off(wait)
+                await self.caller.back_off(wait)
                 continue
-            if not pace.turn_now(now):
-                await pace.turn()
-                now = caller.clock()
-            had_turn = now
-            if not caller.launches.enter_now():
-                await caller.launches.enter()
-                now = caller.clock()
-            # A turn from before the rate was lowered does not count, or those that queued for a place
-            # while it was unlimited would all go out at once.
-            if had_turn >= pace.rate.lowered:
-                location = gates.take(locations, now)
-                if location is not None:
-                    pace.rate.placed(now)
-                    return location, now
-            caller.launches.leave()
+            locations = launch.locations
+            location = self.admission.enter_now(locations, now)
+            if location is None:
+                wait = self.admission.gates.wait(locations, now)
+                if launch.events is not None and 0.0 < wait < inf:
+                    launch.events.backing_off(wait, launch.last)
+                location = await self.admission.enter(locations)
+                now = self.caller.clock()
+            return location, now
 
     async def stop(self, session_id: str, options: Options) -> bool:
         """Stop a session; a stop that was begun is finished whoever goes.
@@ -157,8 +150,7 @@ class Launcher:
     def accepted(self, location: str, *, first: bool) -> None:
         """A launch was accepted, at its first attempt or a later one."""
         now = self.caller.clock()
-        self.gates.accepted(location, now)
-        self.pace.rate.accepted(now)
+        self.admission.accepted(location, now)
         if first:
             self.caller.budget.earn()
 
@@ -170,11 +162,26 @@ class Launcher:
         A launch that can still go elsewhere does so at full speed, for the location may just be full.
         """
         now = self.caller.clock()
-        capacity = isinstance(error, CapacityError)
-        blame = self.gates.refused(location, now) if capacity else Blame.ACCOUNT
+        blame = Blame.ACCOUNT
+        if isinstance(error, CapacityError):
+            self._refusals[location] = error
+            blame = self.admission.gates.refused(location, now)
         if blame is Blame.ACCOUNT or (blame is Blame.UNCLEAR and not elsewhere):
-            self.pace.rate.refused(now, sent)
+            self.admission.rate.refused(now, sent)
         return blame
+
+    def why_closed(self, locations: Sequence[str]) -> CapacityError | None:
+        """The error of a launch that was not sent because its locations are full; None if they are not."""
+        if self.admission.gates.wait(locations, self.caller.clock()) == 0.0:
+            return None
+        refusal = self._refusals[locations[0]]
+        return CapacityError(
+            f"not sent, for {locations[0]} refuses launches: {refusal.message}",
+            status=refusal.status,
+            code=refusal.code,
+            path=refusal.path,
+            identifier=refusal.identifier,
+        )
 
     def _remember(self, session: Session) -> None:
         self.caller.counters.count(session)
@@ -185,6 +192,7 @@ class Launcher:
     def close(self) -> None:
         """End the launches that have no attempt in flight, and start no more attempts."""
         self.closing = True
+        self.admission.close()
         for flight in list(self._flights.values()):
             flight.close()
 

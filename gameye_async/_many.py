@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gameye_async._bulk import Bulk, Source
-from gameye_async._limiter import Lane
 from gameye_async._options import Options, Terms
 from gameye_async._stats import ClientStats
 from gameye_async.errors import ConfigurationError, GameyeError
@@ -53,7 +52,7 @@ def launch_many(
         if outcome.session is not None and terms.on_abandon == "stop":
             core.supervisor.stop_later(outcome.session.id, terms.options)
 
-    workers = _workers(concurrency, core.caller.launches)
+    workers = _workers(concurrency, launcher.admission.limit)
     return Bulk(requests, launch, discard, workers, ordered, _progress(core, on_progress))
 
 
@@ -85,15 +84,15 @@ def stop_many(
             session_id=session_id, stopped=stopped, error=error, index=index, elapsed=clock() - began
         )
 
-    workers = _workers(concurrency, core.caller.control)
+    workers = _workers(concurrency, core.caller.control_concurrency)
     return Bulk(session_ids, stop, lambda _: None, workers, ordered, _progress(core, on_progress))
 
 
-def _workers(concurrency: int | None, lane: Lane) -> int:
-    """As many as the lane has places, unless `concurrency` says."""
+def _workers(concurrency: int | None, places: int) -> int:
+    """As many as there are places, unless `concurrency` says."""
     if concurrency is not None and concurrency < 1:
         raise ConfigurationError(f"concurrency must be at least 1, not {concurrency!r}")
-    return concurrency or lane.limit
+    return concurrency or places
 
 
 def _progress(core: "Core", on_progress: OnProgress | None) -> Callable[[], object] | None:

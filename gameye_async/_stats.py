@@ -13,9 +13,9 @@ class ClientStats:
     """A snapshot of a client's counters; `str()` of it is one progress line.
 
     Attributes:
-        queued: Launches waiting for a place.
+        queued: Launches waiting for a place or for their turn.
         in_flight: Launches whose request is under way.
-        backing_off: Launches waiting to be tried again.
+        backing_off: Launches waiting to be tried again, or for a full location to open.
         launched: Sessions created by a launch.
         adopted: Sessions that turned out to exist already and were taken over.
         retried: Attempts beyond the first, of all calls.
@@ -96,12 +96,12 @@ class Counters:
             self.adopted += 1
         self.elapsed.add(session.elapsed)
 
-    def snapshot(self, *, queued: int, in_flight: int) -> ClientStats:
-        """The numbers now; places in the launch lane are counted by the lane."""
+    def snapshot(self, *, queued: int = 0, in_flight: int = 0, shut_out: int = 0) -> ClientStats:
+        """The numbers now; what waits to be let in, or was, is counted where it waits."""
         return ClientStats(
             queued=queued,
             in_flight=in_flight,
-            backing_off=self.backing_off,
+            backing_off=self.backing_off + shut_out,
             launched=self.launched,
             adopted=self.adopted,
             retried=self.retried,

@@ -76,7 +76,7 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
 ) -> Streaming | GameyeError:
     credential = await caller.credential()
     # A place is held for the opening only: followed logs must not be in the way of a stop.
-    await caller.control.enter()
+    await caller.control.acquire()
     started = caller.clock()
     if events is not None:
         events.attempt_started(request)
@@ -85,7 +85,7 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
             request, credential, min(until, started + options.timeouts.attempt), options.headers
         )
     finally:
-        caller.control.leave()
+        caller.control.release()
     head = opened.head if isinstance(opened, Streaming) else opened
     now = caller.clock()
     result = caller.judge(request, head, credential, now)

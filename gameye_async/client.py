@@ -190,7 +190,7 @@ class AsyncGameye(Operations, AfterLaunch):
     @property
     def stats(self) -> ClientStats:
         """What the client has done and is doing."""
-        return self._cores[0].stats if self._cores else Counters().snapshot(queued=0, in_flight=0)
+        return self._cores[0].stats if self._cores else Counters().snapshot()
 
     @overload
     async def launch(

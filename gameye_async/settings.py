@@ -130,15 +130,15 @@ class Pacing:
         growth: How fast the rate grows again: a cubic curve that first returns to where it was,
             stays there a while, and then tries for more.
         floor: Lowest rate, in launches per second.
-        gate_after: Refusals in a row after which a location is left alone for a while; then one
-            launch tries it again, and its success opens it for all.
+        gate_after: Refusals in a row after which a location is left alone for a while. Then one
+            launch tries it; each that is accepted there lets four more go, until it is open to all.
         gate_base: First time a location is left alone, in seconds; it doubles with each, give or
             take half.
         gate_cap: Upper bound of the doubling, in seconds. A try is one call, so that a short one costs
-            little: with 60 s, launches in a 20 s outage were done 7 s later (`benchmarks/throttling.py`).
-        account_window: Refusals by two or more locations within this many seconds mean that the
-            account starts too many sessions: the rate goes down and no location is to blame. When others
-            accept in that time, those that do nothing but refuse are full instead.
+            little: with 10 s, launches in a 20 s outage were done 5 s later (`benchmarks/throttling.py`).
+        account_window: A location that accepted nothing in this many seconds and refuses is full, which
+            says nothing of others. Where two or more accept and refuse in that time, the account starts
+            too many sessions: the rate goes down, and no location is to blame.
         shared: A rate that other processes keep to as well; it holds on top of the adaptive one.
     """
 
@@ -148,7 +148,7 @@ class Pacing:
     floor: float = field(default=0.5, validator=_positive)
     gate_after: int = field(default=3, validator=_positive)
     gate_base: float = field(default=2.0, validator=_positive)
-    gate_cap: float = field(default=10.0, validator=_positive)
+    gate_cap: float = field(default=5.0, validator=_positive)
     account_window: float = field(default=2.0, validator=_positive)
     shared: SharedPacing | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from gameye_async import AsyncGameye, CapacityError, RetryPolicy, Timeouts
+from gameye_async import AsyncGameye, CapacityError, RateLimitedError, RetryPolicy, Timeouts
 from gameye_async.emulator import Fault
 from tests.reliability.stage import EAST, WEST, Stage, new_request, stage
 from tests.simulation.faults import BLACK_HOLE, ScriptedFaults
@@ -35,8 +35,15 @@ async def take_the_only_place(place: Stage) -> asyncio.Task[Any]:
 
 async def slow_down(place: Stage) -> None:
     """A refusal has lowered the rate, and the next launch has to wait for its turn."""
-    with suppress(CapacityError):
+    with suppress(RateLimitedError):
         await place.gameye.launch(new_request(WEST), deadline=0.5)
+
+
+async def fill_up(place: Stage) -> None:
+    """All locations are closed for a while."""
+    for _ in range(3):
+        with suppress(CapacityError):
+            await place.gameye.launch(new_request(WEST, EAST), deadline=0.5)
     place.world.set_capacity(WEST, 1)
 
 
@@ -68,7 +75,8 @@ PLOTS = {
     "the answer is spoilt": Plot((Fault("not_json", operation="session-run", count=1),)),
     "no answer comes": Plot(answers=(BLACK_HOLE,)),
     "it has to queue": Plot((SLOW,), client={"max_concurrency": 1}, prepare=take_the_only_place),
-    "it has to slow down": Plot(options={"locations": {WEST: 0, EAST: 1}}, prepare=slow_down),
+    "it has to slow down": Plot((Fault("refuse", status=429, count=1),), prepare=slow_down),
+    "its locations are closed": Plot(options={"locations": {WEST: 0, EAST: 0}}, prepare=fill_up),
 }
 
 
@@ -188,8 +196,8 @@ def before_turn(turn: int, callback: Callable[[], object]) -> None:
 
 def assert_at_rest(gameye: AsyncGameye) -> None:
     core = gameye._cores[0]  # noqa: SLF001  -- only they know what is held
-    for lane in (core.caller.launches, core.caller.control):
-        assert (lane.in_flight, lane.queued) == (0, 0)
+    assert core.launcher.admission.in_flight == 0
+    assert core.caller.control._value == core.caller.control_concurrency  # noqa: SLF001  -- likewise
     assert not core.supervisor._tasks  # noqa: SLF001  -- likewise
     stats = gameye.stats
     assert (stats.in_flight, stats.queued, stats.backing_off) == (0, 0, 0)

@@ -1,6 +1,7 @@
 """Launches that are refused: a definite answer ends them, capacity moves them on, ambiguity outranks both."""
 
 import asyncio
+from contextlib import suppress
 from math import inf
 
 import attrs
@@ -137,25 +138,56 @@ async def test_when_every_location_stays_full_the_refusal_is_raised_by_the_deadl
 
 
 def launch_rate(place: Stage) -> float:
-    return place.gameye._core().launcher.pace.rate.rate  # noqa: SLF001  -- what a launch is let through by
+    return place.gameye._core().launcher.admission.rate.rate  # noqa: SLF001  -- what a launch is let through by
 
 
 @pytest.mark.parametrize(("locations", "is_slowed"), [((WEST, EAST), False), ((WEST,), True)])
 @in_virtual_time
 async def test_a_refusal_slows_the_client_down_unless_the_launch_can_go_elsewhere(locations, is_slowed):
-    """A location that refuses may just be full."""
-    async with stage(Fault("refuse", status=420, count=1)) as place:
-        await place.gameye.launch(new_request(*locations))
+    """A location that refuses when it has just accepted may be full, or the account throttled."""
+    async with stage(locations={WEST: 1, EAST: 1}) as place:
+        await place.gameye.launch(new_request(WEST))
+        with suppress(CapacityError):
+            await place.gameye.launch(new_request(*locations), deadline=0.5)
         assert (launch_rate(place) < inf) is is_slowed
 
 
 @in_virtual_time
+async def test_a_location_that_accepts_nothing_slows_no_launch_elsewhere_down():
+    """Nor those there, when it accepts again."""
+    async with stage(locations={WEST: 0, EAST: 100}) as place:
+        waiting = [asyncio.create_task(place.gameye.launch(new_request(WEST))) for _ in range(20)]
+        await place.wait(1.0)
+        began = place.now
+        await asyncio.gather(*(place.gameye.launch(new_request(EAST)) for _ in range(50)))
+        assert place.now - began < 0.1
+        place.world.set_capacity(WEST, 100)
+        await asyncio.gather(*waiting)
+        assert place.now < 5.0
+        # Each was sent once, and those for the full location once more.
+        assert place.served.count("POST") <= 20 + 20 + 50
+
+
+@in_virtual_time
+async def test_a_launch_whose_locations_are_full_says_so_though_it_was_never_sent():
+    """It is as much a reason to go elsewhere as for the launches that learnt it."""
+    async with stage(locations={WEST: 0, EAST: 0}) as place:
+        for _ in range(3):
+            with suppress(CapacityError):
+                await place.gameye.launch(new_request(WEST, EAST), deadline=0.5)
+        sent = place.served.count("POST")
+        with pytest.raises(CapacityError, match=f"not sent, for {EAST} refuses launches: ") as caught:
+            await place.gameye.launch(new_request(EAST, WEST), deadline=0.5)
+    assert (caught.value.status, caught.value.attempts) == (420, ())
+    assert place.served.count("POST") == sent
+
+
+@in_virtual_time
 async def test_a_launch_that_may_have_worked_cannot_go_elsewhere():
-    faults = [
-        Fault("cut_before_commit", count=1),
-        Fault("refuse", operation="session-run", status=420, count=1),
-    ]
-    async with stage(*faults) as place:
+    async with stage() as place:
+        await place.gameye.launch(new_request(WEST))
+        place.faults.add(Fault("cut_before_commit", count=1))
+        place.faults.add(Fault("refuse", operation="session-run", status=420, count=1))
         await place.gameye.launch(new_request(WEST, EAST))
         assert launch_rate(place) < inf
 

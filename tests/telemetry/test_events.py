@@ -15,6 +15,7 @@ from yarl import URL
 from gameye_async import (
     AsyncGameye,
     AuthenticationError,
+    CapacityError,
     GameyeError,
     LaunchOutcomeUnknownError,
     NotFoundError,
@@ -562,3 +563,21 @@ async def test_a_launch_that_backs_off_says_so():
     (waits,) = [event for event in told if isinstance(event, BackingOff)]
     assert (waits.call, waits.error) == (told[0].call, "CapacityError")
     assert waits.delay >= 3.0
+
+
+@in_virtual_time
+async def test_a_launch_that_waits_for_a_full_location_says_so():
+    """Others were refused there; it has no error of its own."""
+    told: list[Event] = []
+    async with stage(locations={WEST: 0}, client={"on_event": told.append}) as place:
+        for _ in range(3):
+            with suppress(CapacityError):
+                await place.gameye.launch(new_request(WEST), deadline=0.5)
+        place.world.set_capacity(WEST, 1)
+        told.clear()
+        began = place.now
+        await place.gameye.launch(new_request(WEST))
+        elapsed = place.now - began
+    (waits,) = [event for event in told if isinstance(event, BackingOff)]
+    assert (waits.call, waits.error) == (told[0].call, None)
+    assert waits.delay == pytest.approx(elapsed, abs=0.1)
