@@ -79,7 +79,10 @@ class NextAttempt:
         self._refusals += 1
         if not paced and not self.caller.budget.spend(self.policy.budget_throttle_cost):
             raise error
-        delay = _policy.throttle_delay(self.policy, self._refusals, error.retry_after, self.caller.rng)
+        # The rate and the gates say already when there is room; delays that grow as well would only make
+        # those wait longest that were refused most, until they fail though there is room again.
+        in_a_row = 1 if paced else self._refusals
+        delay = _policy.throttle_delay(self.policy, in_a_row, error.retry_after, self.caller.rng)
         self._wait_until(self.caller.clock() + delay, error, deadline)
 
     def _wait_until(self, when: float, error: GameyeError, deadline: float) -> None:

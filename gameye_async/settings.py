@@ -74,7 +74,8 @@ class RetryPolicy:
         quiet: A launch that may have happened, and whose session does not show up for this long after
             it was last sent, has not happened. It must exceed the longest time that the API may
             spend on one launch.
-        throttle_base: First bound of the delay after a 420 or 429; it doubles with each.
+        throttle_base: First bound of the delay after a 420 or 429; it doubles with each, but for launches
+            whose rate is adaptive (`Pacing`).
         throttle_floor: Its lower bound.
         throttle_cap: Its upper bound, also of a `Retry-After` that the API sends.
         budget: Tokens for retries that all calls of a client share, so that an outage is not made

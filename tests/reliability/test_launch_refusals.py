@@ -251,6 +251,16 @@ async def test_too_many_requests_wait_as_long_as_they_are_told(retry_after, leas
         assert least <= place.now <= most
 
 
+@pytest.mark.parametrize("status", [420, 429])
+@in_virtual_time
+async def test_the_tenth_refusal_of_a_launch_is_as_far_from_the_next_as_the_second(status):
+    """What paces launches is the rate of the account and the gate of the location, for all alike."""
+    async with stage(Fault("refuse", status=status, count=10)) as place:
+        session = await place.gameye.launch(new_request(), deadline=100.0)
+        assert len(session.attempts) == 11
+        assert place.now < 10 * 1.5 * Pacing().gate_cap
+
+
 @in_virtual_time
 async def test_where_the_launch_rate_bounds_the_retries_of_a_refusal_they_cost_no_budget():
     retry = RetryPolicy(budget=1.0, budget_throttle_cost=5.0)
