@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextvars import ContextVar
 from math import inf
 from random import Random
 
@@ -355,12 +356,24 @@ def test_launches_that_need_connections_start_eight_in_two_milliseconds():
     assert Counter(run(world)) == {0.0: 8, 0.002: 8, 0.004: 4}
 
 
-def test_launches_that_find_connections_start_sixty_four_in_two_milliseconds():
+@pytest.mark.parametrize(("count", "ticks"), [(64, [64]), (100, [36, 64])])
+def test_launches_that_find_connections_start_sixty_four_in_two_milliseconds(count, ticks):
     async def world():
         queue = admission(limit=100)
-        await starts(queue, 100)
+        await starts(queue, count)
         await asyncio.sleep(5.0)
-        return await starts(queue, 100)
+        return await starts(queue, count)
+
+    assert sorted(Counter(run(world)).values()) == ticks
+
+
+def test_a_pool_that_is_used_in_time_keeps_its_connections():
+    async def world():
+        queue = admission(limit=100)
+        for _ in range(3):
+            began = await starts(queue, 100)
+            await asyncio.sleep(10.0)
+        return began
 
     assert sorted(Counter(run(world)).values()) == [36, 64]
 
@@ -531,6 +544,42 @@ def test_a_shared_gate_that_fails_fails_the_launch_whose_turn_it_was():
         return str(head.exception()), second.result(), queue.clock(), queue.in_flight
 
     assert run(world) == ("no token", WEST, 2.0, 1)
+
+
+def test_a_launch_that_is_cancelled_as_the_shared_gate_fails_is_cancelled():
+    async def world():
+        queue = shared(Turnstile(1.0, error=ValueError("no token")))
+        launch = asyncio.create_task(enter(queue))
+        for _turn in range(3):
+            await asyncio.sleep(0)
+        assert queue.gate.asking
+        # Begun after the gate's, it ends after it.
+        await asyncio.sleep(1.0)
+        launch.cancel()
+        await asyncio.wait([launch])
+        return launch.cancelled(), queue.in_flight
+
+    assert run(world) == (True, 0)
+
+
+def test_a_shared_gate_is_asked_in_nobodys_name():
+    """The turn may be for another launch than the one that happened to be there."""
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+    @define
+    class Witness(Turnstile):
+        seen: str = ""
+
+        async def turn(self) -> None:
+            self.seen = tenant.get()
+
+    async def world():
+        witness = Witness(0.0)
+        tenant.set("studio")
+        await enter(shared(witness))
+        return witness.seen
+
+    assert run(world) == "nobody"
 
 
 def test_a_closed_admission_asks_for_no_turn_any_more():
