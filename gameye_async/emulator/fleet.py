@@ -229,7 +229,8 @@ class Fleet:
         if not keep_memory:
             for session in tuple(self._live.values()):
                 self._end(session, "dead", now, "ended")
-            self._by_id.clear()
+            for session in tuple(self._by_id.values()):
+                self._forget(session, now)
         self._timeline.record(Event(now, "restarted", ""))
 
     def write_log(self, session_id: str, output: str | bytes) -> None:
