@@ -59,6 +59,8 @@ class Keyring:
 
     def refusal(self, authorization: str, operation: str) -> Refusal | None:
         """What is wrong with an `Authorization` header for this operation, or None."""
+        if operation == "health":
+            return None
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return Refusal(401, "A bearer token is required.")
@@ -74,17 +76,13 @@ class Keyring:
 async def read_call(request: web.Request, keyring: Keyring) -> Call:
     """Read a request; whatever is wrong with it becomes the refusal of the call."""
     try:
-        route = resolve(request.method, request.rel_url.raw_path)
+        operation, parameters = resolve(request.method, request.rel_url.raw_path)
         return Call(
-            operation=route.operation,
-            parameters=route.parameters,
+            operation,
+            parameters,
             query=parse_query(request.rel_url.raw_query_string),
-            body=decode_body(await request.read()) if route.operation in _WITH_BODY else None,
-            refusal=(
-                None
-                if route.operation == "health"
-                else keyring.refusal(request.headers.get("Authorization", ""), route.operation)
-            ),
+            body=decode_body(await request.read()) if operation in _WITH_BODY else None,
+            refusal=keyring.refusal(request.headers.get("Authorization", ""), operation),
         )
     except Refusal as refusal:
         return Call("", refusal=refusal)

@@ -13,10 +13,9 @@ from yarl import URL
 from gameye_async.emulator.calls import Keyring
 from gameye_async.emulator.faults import Fault, Faults
 from gameye_async.emulator.history import Entry, History
-from gameye_async.emulator.inflight import InFlight
 from gameye_async.emulator.page import page_routes
 from gameye_async.emulator.placement import is_loopback
-from gameye_async.emulator.state import Look
+from gameye_async.emulator.state import state_of
 from gameye_async.emulator.structure import structured
 from gameye_async.emulator.timeline import Event
 from gameye_async.emulator.watch import Watch
@@ -46,7 +45,6 @@ class LocationChange:
 def add_control(app: web.Application, control: "Control") -> None:
     """Serve the control API and the page from an application."""
     inner = web.Application(middlewares=[control.guard])
-    inner.on_shutdown.append(control.in_flight.end)
     inner.add_routes([*control.routes(), *page_routes(control.look)])
 
     async def redirect(_request: web.Request) -> web.Response:
@@ -65,17 +63,18 @@ class Control:
         faults: Its faults.
         history: What has happened.
         keyring: Tokens, one of which clients on other machines need.
+        in_flight: Tasks that are cancelled when the application ends.
     """
 
     world: World
     faults: Faults
     history: History
     keyring: Keyring
-    look: Look = field(init=False)
-    in_flight: InFlight = field(factory=InFlight, init=False)
+    in_flight: set[asyncio.Task[Any]]
 
-    def __attrs_post_init__(self) -> None:
-        self.look = Look(self.world, self.faults, self.history)
+    def look(self) -> dict[str, Any]:
+        """What it looks like now."""
+        return state_of(self.world, self.faults, self.history)
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Every path below the prefix."""
@@ -188,7 +187,9 @@ class Control:
             if event.kind == "output":
                 written.add(event.session_id)
 
-        with self.in_flight, Watch(self.world) as watch:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        with Watch(self.world) as watch:
+            self.in_flight.add(task)
             unsubscribe = (self.world.subscribe(hear), self.history.subscribe(watch.notice))
             try:
                 while True:
@@ -202,6 +203,7 @@ class Control:
             except ConnectionResetError:
                 return response
             finally:
+                self.in_flight.discard(task)
                 for leave in unsubscribe:
                     leave()
 

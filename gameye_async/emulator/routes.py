@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from attrs import frozen
-
 from gameye_async.emulator.refusal import Refusal
 
 SCOPES: Final[Mapping[str, str | None]] = {
@@ -42,16 +40,8 @@ _WITH_PARAMETERS: Final[Mapping[tuple[str, int], Mapping[str, str]]] = {
 }
 
 
-@frozen
-class Route:
-    """An operation and the decoded parameters of its path."""
-
-    operation: str
-    parameters: tuple[str, ...] = ()
-
-
-def resolve(method: str, raw_path: str) -> Route:
-    """Find the operation of a request.
+def resolve(method: str, raw_path: str) -> tuple[str, tuple[str, ...]]:
+    """The operation that a request asks for, and the decoded parameters of its path.
 
     The path is split before it is decoded, so that an id with an encoded slash stays one segment and
     `/session/player%2Fjoin` is a session rather than a join. aiohttp's own router cannot hold ids with
@@ -69,7 +59,7 @@ def resolve(method: str, raw_path: str) -> Route:
     methods, parameters = _operations(segments)
     if method not in methods:
         raise Refusal(405, f"This path takes {', '.join(sorted(methods))}.")
-    return Route(methods[method], parameters)
+    return methods[method], parameters
 
 
 def _operations(segments: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[str, ...]]:

@@ -13,12 +13,7 @@ from gameye_async.emulator.sessions import Session
 Test = Callable[[Session], bool]
 
 _DEEP: Final = re.compile(r"(filter|filterNot|playerCount)\[([^\]]*)\]")
-_SYSTEM_FIELDS: Final[Mapping[str, Callable[[Session], str]]] = {
-    "image": operator.attrgetter("image"),
-    "tag": operator.attrgetter("tag"),
-    "host": operator.attrgetter("host"),
-    "location": operator.attrgetter("location"),
-}
+_SYSTEM_FIELDS: Final = frozenset({"image", "tag", "host", "location"})
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -75,8 +70,8 @@ def parse_bool(name: str, value: str) -> bool:
 
 
 def _system_field(name: str, value: str) -> Test:
-    read = _SYSTEM_FIELDS[name]
-    return lambda session: read(session) == value
+    read = operator.attrgetter(name)
+    return lambda session: bool(read(session) == value)
 
 
 def _label(key: str, value: str) -> Test:

@@ -1,12 +1,13 @@
 """One session, and the forms in which the API shows it."""
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from gameye_async.emulator.archive import Files
 from gameye_async.emulator.placement import Machine
 from gameye_async.emulator.quirks import Quirks
 
@@ -102,7 +103,7 @@ class Session:
     image_labels: Mapping[str, str] = field(repr=False)
     players: dict[str, None] = field(factory=dict[str, None], repr=False)
     log: bytearray = field(factory=bytearray, repr=False)
-    files: MutableMapping[str, bytes] = field(factory=dict[str, bytes], repr=False)
+    files: Files = field(factory=dict[str, bytes], repr=False)
     _shown_labels: dict[str, str] | None = field(default=None, init=False, repr=False)
 
     @property

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from attrs import define, field
@@ -28,12 +27,7 @@ class Watch:
         self._unsubscribe = self.world.subscribe(self.notice, self.session_id)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._unsubscribe()
 
     async def change(self, within: float | None = None) -> None:

@@ -25,7 +25,7 @@ def render(template: str, state: Mapping[str, Any], url: str) -> Markup:
 
     Args:
         template: Its frame.
-        state: What `Look` answers.
+        state: What `state_of` answers.
         url: Where the emulator is, as its reader spells it.
     """
     return markup(
