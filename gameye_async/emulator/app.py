@@ -139,16 +139,14 @@ class _Service:
                 answer = self._refused(refusal, path)
             await self._strike(struck, "after")
         except _Struck as instead:
-            match instead.fault.kind:
-                case "refuse":
-                    return self._refused(instead.fault.refusal(), path)
-                case "html_502":
-                    return PROXY_ERROR
-                case "restart":
-                    self.world.restart(keep_memory=instead.fault.keep_memory)
-                    return None
-                case _:
-                    return None
+            fault = instead.fault
+            if fault.kind == "refuse":
+                return self._refused(fault.refusal(), path)
+            if fault.kind == "html_502":
+                return PROXY_ERROR
+            if fault.kind == "restart":
+                self.world.restart(keep_memory=fault.keep_memory)
+            return None
         except Exception:
             logger.exception("The emulator failed to serve %s", path)
             return self._refused(Refusal(500), path)
