@@ -196,7 +196,8 @@ class _Service:
         if refusal.violations:
             envelope["violations"] = refusal.violations
         retry = refusal.retry_after
-        return json_answer(refusal.status, envelope, None if retry is None else {"Retry-After": f"{retry:g}"})
+        headers = {} if retry is None else {"Retry-After": f"{retry:.15g}"}
+        return json_answer(refusal.status, envelope, headers)
 
     def _date_now(self) -> str:
         second = int(self.world.unix_time())
