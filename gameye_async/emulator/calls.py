@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 from attrs import frozen
+from yarl import URL
 
+from gameye_async.emulator.placement import is_loopback
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.routes import SCOPES, resolve
 
@@ -17,14 +19,14 @@ _WITH_BODY: Final = frozenset({"session-run", "join-session", "leave-session"})
 
 @frozen(eq=False)
 class Call:
-    """One request.
+    """One request, decoded.
 
     Args:
         operation: `operationId`, or empty when none was found.
-        parameters: Decoded parameters of the path.
-        query: Decoded pairs of the query string.
-        body: Decoded JSON body; None when there is none that decodes.
-        refusal: What is already known to be wrong, or None.
+        parameters: Of the path.
+        query: Pairs of the query string.
+        body: JSON body; None when there is none that decodes.
+        refusal: What is already known to be wrong.
     """
 
     operation: str
@@ -47,12 +49,7 @@ class Call:
 
 @frozen
 class Keyring:
-    """The tokens that are let in.
-
-    Args:
-        scopes: Scopes of each token; None stands for all of them.
-        missing_scope_status: Status for a token without the scope of an operation.
-    """
+    """The tokens that are let in, each with its scopes; None stands for all of them."""
 
     scopes: Mapping[str, frozenset[str] | None]
     missing_scope_status: int
@@ -73,8 +70,23 @@ class Keyring:
         return Refusal(401, "The bearer token is invalid.")
 
 
+def is_own(request: web.Request) -> bool:
+    """Whether a request is for us by a name that nobody else can give us, and from no other site."""
+    try:
+        own, origin = URL(f"http://{request.host}"), request.headers.get("Origin")
+        host = own.host or ""
+        transport = request.transport
+        is_here = transport is not None and host == transport.get_extra_info("sockname")[0]
+        return (is_here or is_loopback(host)) and (origin is None or URL(origin) == own)
+    except ValueError:
+        return False
+
+
 async def read_call(request: web.Request, keyring: Keyring) -> Call:
     """Read a request; whatever is wrong with it becomes the refusal of the call."""
+    if "Origin" in request.headers and not is_own(request):
+        # The token is no secret, and with `run` a launch is a program: a site could point its name to us.
+        return Call("", refusal=Refusal(403, "The pages of other sites are kept out."))
     try:
         operation, parameters = resolve(request.method, request.rel_url.raw_path)
         return Call(

@@ -271,6 +271,21 @@ async def test_other_sites_are_kept_out(method, path, headers):
         assert list(emulator.faults) == [Fault("latency")]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example", "Host": "evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+    ],
+)
+async def test_other_sites_cannot_launch_with_the_token_that_everybody_knows(headers):
+    async with serving() as (emulator, call):
+        reply = await call("POST", "/session", json=LAUNCH, headers=headers)
+        assert (reply.status, reply.json["code"]) == (403, "FORBIDDEN")
+        assert not emulator.world.live
+
+
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
 async def test_its_own_page_is_let_in_by_each_of_its_names(name):
     async with serving() as (emulator, call):
