@@ -43,16 +43,10 @@ Files = dict[str, bytes] | Folder
 
 
 def pack(files: Files, path: str, *, modified: float, compress: bool) -> bytes | None:
-    """The file at `path`, or everything below the folder of that name, as a tar.
+    """The file at an absolute path, or everything below the folder of that name, as a tar.
 
-    Args:
-        files: Of a session.
-        path: Absolute path in the container.
-        modified: Unix seconds written into the archive.
-        compress: Whether to gzip it.
-
-    Returns:
-        The archive, whose names begin with the last part of `path`; None when there is nothing at `path`.
+    Its names begin with the last part of `path`, and each file is as of `modified` in Unix seconds. None when
+    there is nothing at `path`.
     """
     root = PurePosixPath(path)
     buffer = io.BytesIO()

@@ -17,13 +17,7 @@ _CHUNK_BYTES: Final = 2**16
 
 @define(eq=False)
 class Container:
-    """A process that can be started again, and that ends with this one at the latest.
-
-    Args:
-        command: Program and arguments.
-        folder: Working directory.
-        env: All of its environment.
-    """
+    """A process that can be started again, and that ends with this one at the latest."""
 
     command: tuple[str, ...]
     folder: Path

@@ -22,11 +22,7 @@ class Selection:
     """The filters of one list, all of which must match.
 
     Labels are the user's own, compared by equality; player counts are strict; unknown query parameters are
-    ignored.
-
-    Args:
-        everything: Whether sessions count that are not running.
-        tests: One for each filter.
+    ignored. `everything` lets in sessions that are not running.
     """
 
     everything: bool

@@ -13,9 +13,7 @@ from gameye_async.emulator.fleet import Fleet
 class Watch:
     """A context manager that notices each change of a world, or of one session of it.
 
-    Args:
-        world: The world to watch; its clock must be that of the event loop.
-        session_id: The only session that matters; None for all of them.
+    The clock of the world must be that of the event loop.
     """
 
     world: Fleet

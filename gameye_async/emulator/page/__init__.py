@@ -1,6 +1,7 @@
 """The page at `/_emulator/`: rendered here, refreshed by one small script whenever something happens."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
@@ -31,11 +32,9 @@ def page_routes(look: Callable[[], dict[str, Any]]) -> Iterable[web.RouteDef]:
 
     yield web.get("/", page)
     for name, media_type in _ASSETS.items():
-        yield web.get(f"/{name}", _asset(folder.joinpath(name).read_text(encoding="utf-8"), media_type))
+        text = folder.joinpath(name).read_text(encoding="utf-8")
+        yield web.get(f"/{name}", partial(_asset, text, media_type))
 
 
-def _asset(text: str, media_type: str) -> Callable[[web.Request], Any]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=media_type, headers=_SECURITY)
-
-    return answer
+async def _asset(text: str, media_type: str, _request: web.Request) -> web.Response:
+    return web.Response(text=text, content_type=media_type, headers=_SECURITY)
