@@ -36,11 +36,7 @@ class Call:
     refusal: Refusal | None = None
 
     def required(self, name: str) -> str:
-        """A parameter of the query.
-
-        Raises:
-            Refusal: 400, it is missing or empty.
-        """
+        """A parameter of the query; a `Refusal` with 400 when it is missing or empty."""
         value = dict(self.query).get(name)
         if not value:
             raise Refusal(400, f"The query parameter {name} is required.")
@@ -105,11 +101,7 @@ async def read_call(request: web.Request, keyring: Keyring) -> Call:
 
 
 def parse_query(raw: str) -> tuple[tuple[str, str], ...]:
-    """The pairs of a query string; brackets may be raw or percent-encoded.
-
-    Raises:
-        Refusal: 400, it does not decode.
-    """
+    """The pairs of a query string, brackets raw or encoded; a `Refusal` with 400 for what does not decode."""
     if not raw:
         return ()
     try:

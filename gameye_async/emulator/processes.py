@@ -31,11 +31,9 @@ _UNREADABLE: Final = frozenset({"launched", "claimed", "forgotten"})
 
 
 def parse_command(command: str | Sequence[str]) -> tuple[str, ...]:
-    """The words of a command that can run in any folder.
+    """The words of a command, given as a line of a shell or as words, that can run in any folder.
 
-    Args:
-        command: A line as for a shell, or its words. Words that name something in the current folder become
-            absolute, because every session has a folder of its own.
+    Words that name something in the current folder become absolute.
 
     Raises:
         ValueError: There is no such program, or no program at all.

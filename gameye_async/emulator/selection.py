@@ -30,11 +30,7 @@ class Selection:
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> "Selection":
-        """Read the decoded pairs of a query string.
-
-        Raises:
-            Refusal: 400, a value is not of its type.
-        """
+        """Read the decoded pairs of a query string; a `Refusal` with 400 for a value of another type."""
         everything = False
         tests: list[Test] = []
         for name, value in query:
@@ -54,11 +50,7 @@ class Selection:
 
 
 def parse_bool(name: str, value: str) -> bool:
-    """A boolean of a query string.
-
-    Raises:
-        Refusal: 400, it is none.
-    """
+    """A boolean of a query string; a `Refusal` with 400 when it is none."""
     try:
         return _BOOLEANS[value.lower()]
     except KeyError:

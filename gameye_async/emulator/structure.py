@@ -20,13 +20,8 @@ def structured(data: object, kind: type[T], place: str) -> T:
 
     Nothing is converted: a number is no text, and an unknown name an error.
 
-    Args:
-        data: The mapping.
-        kind: The class.
-        place: Where the data comes from, for the error.
-
     Raises:
-        ValueError: Everything that is wrong, each with its place.
+        ValueError: Everything that is wrong, each with its place, which begins with `place`.
     """
     try:
         return _CONVERTER.structure(data, kind)

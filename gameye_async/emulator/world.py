@@ -1,5 +1,6 @@
 """The API as methods of a world: checks, calls and answers, still without I/O."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -308,12 +309,15 @@ class World(Fleet):
         return {"count": len(session.players), "players": shown}
 
     def _metric_lines(self) -> Iterator[str]:
-        yield "# TYPE gameye_sessions gauge\n"
-        for place in self.places.values():
-            yield f'gameye_sessions{{location="{place.name}"}} {place.used}\n'
-        yield "# TYPE gameye_capacity gauge\n"
-        for place in self.places.values():
-            yield f'gameye_capacity{{location="{place.name}"}} {place.capacity}\n'
+        gauges = {
+            "sessions": {place.name: place.used for place in self.places.values()},
+            "capacity": {place.name: place.capacity for place in self.places.values()},
+        }
+        for gauge, numbers in gauges.items():
+            yield f"# TYPE gameye_{gauge} gauge\n"
+            for name, number in numbers.items():
+                # JSON escapes as Prometheus does: quotation marks, backslashes and ends of lines.
+                yield f"gameye_{gauge}{{location={json.dumps(name, ensure_ascii=False)}}} {number}\n"
         yield "# TYPE gameye_players gauge\n"
         yield f"gameye_players {sum(len(session.players) for session in self._live.values())}\n"
 
