@@ -28,7 +28,9 @@ def page_routes(look: Callable[[], dict[str, Any]]) -> Iterable[web.RouteDef]:
 
     async def page(request: web.Request) -> web.Response:
         url = f"{request.scheme}://{request.host}"
-        return web.Response(text=render(template, look(), url), content_type="text/html", headers=_SECURITY)
+        # JSON may hold halves of surrogate pairs, which UTF-8 cannot.
+        body = render(template, look(), url).encode(errors="replace")
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=_SECURITY)
 
     yield web.get("/", page)
     for name, media_type in _ASSETS.items():
