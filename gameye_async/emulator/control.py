@@ -198,7 +198,7 @@ class Control:
 async def _read_json(request: web.Request) -> object:
     try:
         return json.loads(await request.text())
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, web.RequestPayloadError):
         raise ValueError("the body must be JSON") from None
 
 

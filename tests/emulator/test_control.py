@@ -59,6 +59,12 @@ async def test_what_is_no_fault_is_refused_with_a_reason_and_changes_nothing(bod
         assert not emulator.faults
 
 
+async def test_a_body_that_does_not_decode_is_refused_with_a_reason():
+    async with serving() as (_, call):
+        reply = await call("POST", "/_emulator/faults", data=b"none", headers={"Content-Encoding": "gzip"})
+        assert (reply.status, reply.json) == (400, {"error": "the body must be JSON"})
+
+
 async def test_a_location_can_be_filled_and_emptied():
     async with serving(locations={"europe": 5}) as (_, call):
         reply = await call("POST", "/_emulator/locations/europe", json={"full": True})
