@@ -17,7 +17,10 @@ _CHUNK_BYTES: Final = 2**16
 
 @define(eq=False)
 class Container:
-    """A process that can be started again, and that ends with this one at the latest."""
+    """A process that can be started again, and that ends with this one at the latest.
+
+    `is_stopping` is set once it is to end for good; `is_killed` tells a kill from an end of its own.
+    """
 
     command: tuple[str, ...]
     folder: Path

@@ -132,7 +132,8 @@ class Processes:
 
     async def _play(self, session: Session, container: Container) -> None:
         """Follow a session's process, and those that come after it, to the end of the session."""
-        pause, began, clock = _FIRST_PAUSE, self._world.clock(), self._world.clock
+        clock = self._world.clock
+        pause, began = _FIRST_PAUSE, clock()
         while await self._fails(session, container):
             pause = min(2 * pause, _LONGEST_PAUSE) if clock() - began < _PROVEN_SECONDS else _FIRST_PAUSE
             # One that was killed has been let fail by somebody else.
