@@ -22,6 +22,7 @@ except ImportError:  # the `speed` extra is not installed
 JSON: Final = "application/json; charset=utf-8"
 TEXT: Final = "text/plain; charset=utf-8"
 TAR: Final = "application/x-tar"
+_LOOK_SECONDS: Final = 15.0
 
 
 @frozen(eq=False)
@@ -120,5 +121,8 @@ async def follow_log(
             elif session.is_over:
                 await response.write_eof()
                 return response
+            elif request.transport is None:
+                raise ConnectionResetError
             else:
-                await watch.change()
+                # aiohttp tells nobody that a client has left, and a quiet session might never end.
+                await watch.change(within=_LOOK_SECONDS)

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, cast
 
 from aiohttp import web
 from attrs import define, field
@@ -15,7 +16,6 @@ from gameye_async.emulator.calls import Call, Keyring, read_call
 from gameye_async.emulator.control import Control, add_control
 from gameye_async.emulator.faults import Fault, Faults
 from gameye_async.emulator.history import History, RequestRecord
-from gameye_async.emulator.inflight import InFlight
 from gameye_async.emulator.operations import Operation, location_of, operations
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.sessions import Session
@@ -61,6 +61,7 @@ def build_app(
     faults = Faults() if faults is None else faults
     history = History(world) if history is None else history
     keyring = Keyring({token: None, **(scoped_tokens or {})}, world.quirks.missing_scope_status)
+    in_flight: set[asyncio.Task[Any]] = set()
     service = _Service(
         world=world,
         keyring=keyring,
@@ -68,13 +69,21 @@ def build_app(
         history=history,
         start_container=start_container,
         operations=operations(world),
+        in_flight=in_flight,
     )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.cleanup_ctx.append(history.recording)
-    add_control(app, Control(world, faults, history, keyring))
+    add_control(app, Control(world, faults, history, keyring, in_flight))
     app.router.add_route("*", r"/{path:[\s\S]*}", service.handle)
-    app.on_shutdown.append(service.in_flight.end)
+    app.on_shutdown.append(partial(_give_up, in_flight))
     return app
+
+
+async def _give_up(in_flight: set[asyncio.Task[Any]], _app: web.Application) -> None:
+    """Stop serving at once: slow answers, followed logs and streams of events."""
+    for task in in_flight:
+        task.cancel()
+    await asyncio.gather(*in_flight, return_exceptions=True)
 
 
 @define(eq=False, kw_only=True)
@@ -85,15 +94,13 @@ class _Service:
     history: History
     start_container: StartContainer | None
     operations: Mapping[str, Operation]
-    in_flight: InFlight = field(factory=InFlight, init=False)
+    in_flight: set[asyncio.Task[Any]]
     _date: tuple[int, str] = field(default=(-1, ""), init=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request; whatever it holds, the answer is an envelope and the server lives on."""
-        with self.in_flight:
-            return await self._serve(request)
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self.in_flight.add(task)
         began = self.world.clock()
         operation, status = "", None
         try:
@@ -113,6 +120,7 @@ class _Service:
             # The client has left in the middle of a long answer, and nobody needs to know.
             return cut(request)
         finally:
+            self.in_flight.discard(task)
             self.history.served(
                 RequestRecord(request.method, request.raw_path, operation, status, self.world.clock() - began)
             )
@@ -131,16 +139,14 @@ class _Service:
                 answer = self._refused(refusal, path)
             await self._strike(struck, "after")
         except _Struck as instead:
-            match instead.fault.kind:
-                case "refuse":
-                    return self._refused(instead.fault.refusal(), path)
-                case "html_502":
-                    return PROXY_ERROR
-                case "restart":
-                    self.world.restart(keep_memory=instead.fault.keep_memory)
-                    return None
-                case _:
-                    return None
+            fault = instead.fault
+            if fault.kind == "refuse":
+                return self._refused(fault.refusal(), path)
+            if fault.kind == "html_502":
+                return PROXY_ERROR
+            if fault.kind == "restart":
+                self.world.restart(keep_memory=fault.keep_memory)
+            return None
         except Exception:
             logger.exception("The emulator failed to serve %s", path)
             return self._refused(Refusal(500), path)
@@ -190,7 +196,8 @@ class _Service:
         if refusal.violations:
             envelope["violations"] = refusal.violations
         retry = refusal.retry_after
-        return json_answer(refusal.status, envelope, None if retry is None else {"Retry-After": f"{retry:g}"})
+        headers = {} if retry is None else {"Retry-After": f"{retry:.15g}"}
+        return json_answer(refusal.status, envelope, headers)
 
     def _date_now(self) -> str:
         second = int(self.world.unix_time())

@@ -4,14 +4,14 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from attrs import define
 
 
 @define(eq=False)
-class Folder(MutableMapping[str, bytes]):
+class Folder:
     """The readable files below a folder, which is the root of their absolute paths; links are left out."""
 
     root: Path
@@ -22,9 +22,6 @@ class Folder(MutableMapping[str, bytes]):
                 file = Path(folder, name)
                 if file.is_file() and not file.is_symlink() and os.access(file, os.R_OK):
                     yield f"/{file.relative_to(self.root).as_posix()}"
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
     def __getitem__(self, path: str) -> bytes:
         try:
@@ -37,27 +34,19 @@ class Folder(MutableMapping[str, bytes]):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
-    def __delitem__(self, path: str) -> None:
-        try:
-            self._file(path).unlink()
-        except OSError:
-            raise KeyError(path) from None
-
     def _file(self, path: str) -> Path:
         return self.root / path.removeprefix("/")
 
 
-def pack(files: Mapping[str, bytes], path: str, *, modified: float, compress: bool) -> bytes | None:
-    """The file at `path`, or everything below the folder of that name, as a tar.
+Files = dict[str, bytes] | Folder
+"""Contents by absolute path."""
 
-    Args:
-        files: Contents by absolute path.
-        path: Absolute path in the container.
-        modified: Unix seconds written into the archive.
-        compress: Whether to gzip it.
 
-    Returns:
-        The archive, whose names begin with the last part of `path`; None when there is nothing at `path`.
+def pack(files: Files, path: str, *, modified: float, compress: bool) -> bytes | None:
+    """The file at an absolute path, or everything below the folder of that name, as a tar.
+
+    Its names begin with the last part of `path`, and each file is as of `modified` in Unix seconds. None when
+    there is nothing at `path`.
     """
     root = PurePosixPath(path)
     buffer = io.BytesIO()

@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 from attrs import frozen
+from yarl import URL
 
+from gameye_async.emulator.placement import is_loopback
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.routes import SCOPES, resolve
 
@@ -17,14 +19,14 @@ _WITH_BODY: Final = frozenset({"session-run", "join-session", "leave-session"})
 
 @frozen(eq=False)
 class Call:
-    """One request.
+    """One request, decoded.
 
     Args:
         operation: `operationId`, or empty when none was found.
-        parameters: Decoded parameters of the path.
-        query: Decoded pairs of the query string.
-        body: Decoded JSON body; None when there is none that decodes.
-        refusal: What is already known to be wrong, or None.
+        parameters: Of the path.
+        query: Pairs of the query string.
+        body: JSON body; None when there is none that decodes.
+        refusal: What is already known to be wrong.
     """
 
     operation: str
@@ -34,11 +36,7 @@ class Call:
     refusal: Refusal | None = None
 
     def required(self, name: str) -> str:
-        """A parameter of the query.
-
-        Raises:
-            Refusal: 400, it is missing or empty.
-        """
+        """A parameter of the query; a `Refusal` with 400 when it is missing or empty."""
         value = dict(self.query).get(name)
         if not value:
             raise Refusal(400, f"The query parameter {name} is required.")
@@ -47,18 +45,15 @@ class Call:
 
 @frozen
 class Keyring:
-    """The tokens that are let in.
-
-    Args:
-        scopes: Scopes of each token; None stands for all of them.
-        missing_scope_status: Status for a token without the scope of an operation.
-    """
+    """The tokens that are let in, each with its scopes; None stands for all of them."""
 
     scopes: Mapping[str, frozenset[str] | None]
     missing_scope_status: int
 
     def refusal(self, authorization: str, operation: str) -> Refusal | None:
         """What is wrong with an `Authorization` header for this operation, or None."""
+        if operation == "health":
+            return None
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return Refusal(401, "A bearer token is required.")
@@ -71,20 +66,31 @@ class Keyring:
         return Refusal(401, "The bearer token is invalid.")
 
 
+def is_own(request: web.Request) -> bool:
+    """Whether a request is for us by a name that nobody else can give us, and from no other site."""
+    try:
+        own, origin = URL(f"http://{request.host}"), request.headers.get("Origin")
+        host = own.host or ""
+        transport = request.transport
+        is_here = transport is not None and host == transport.get_extra_info("sockname")[0]
+        return (is_here or is_loopback(host)) and (origin is None or URL(origin) == own)
+    except ValueError:
+        return False
+
+
 async def read_call(request: web.Request, keyring: Keyring) -> Call:
     """Read a request; whatever is wrong with it becomes the refusal of the call."""
+    if "Origin" in request.headers and not is_own(request):
+        # The token is no secret, and with `run` a launch is a program: a site could point its name to us.
+        return Call("", refusal=Refusal(403, "The pages of other sites are kept out."))
     try:
-        route = resolve(request.method, request.rel_url.raw_path)
+        operation, parameters = resolve(request.method, request.rel_url.raw_path)
         return Call(
-            operation=route.operation,
-            parameters=route.parameters,
+            operation,
+            parameters,
             query=parse_query(request.rel_url.raw_query_string),
-            body=decode_body(await request.read()) if route.operation in _WITH_BODY else None,
-            refusal=(
-                None
-                if route.operation == "health"
-                else keyring.refusal(request.headers.get("Authorization", ""), route.operation)
-            ),
+            body=decode_body(await request.read()) if operation in _WITH_BODY else None,
+            refusal=keyring.refusal(request.headers.get("Authorization", ""), operation),
         )
     except Refusal as refusal:
         return Call("", refusal=refusal)
@@ -95,11 +101,7 @@ async def read_call(request: web.Request, keyring: Keyring) -> Call:
 
 
 def parse_query(raw: str) -> tuple[tuple[str, str], ...]:
-    """The pairs of a query string; brackets may be raw or percent-encoded.
-
-    Raises:
-        Refusal: 400, it does not decode.
-    """
+    """The pairs of a query string, brackets raw or encoded; a `Refusal` with 400 for what does not decode."""
     if not raw:
         return ()
     try:

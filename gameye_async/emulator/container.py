@@ -19,16 +19,14 @@ _CHUNK_BYTES: Final = 2**16
 class Container:
     """A process that can be started again, and that ends with this one at the latest.
 
-    Args:
-        command: Program and arguments.
-        folder: Working directory.
-        env: All of its environment.
+    `is_stopping` is set once it is to end for good; `is_killed` tells a kill from an end of its own.
     """
 
     command: tuple[str, ...]
     folder: Path
     env: Mapping[str, str] = field(repr=False)
     is_stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    is_killed: bool = field(default=False, init=False)
     _process: Process | None = field(default=None, init=False)
     _leash: int | None = field(default=None, init=False)
     _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -45,6 +43,7 @@ class Container:
             OSError: The system does not let it.
             ValueError: An argument or a variable holds what the system cannot pass on.
         """
+        self.is_killed = False
         held_by_warden, leash = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -63,6 +62,9 @@ class Container:
         finally:
             os.close(held_by_warden)
         self._leash = leash
+        if self.is_stopping.is_set():
+            # It was told to end before there was anybody to tell.
+            self.kill()
 
     async def output(self) -> AsyncIterator[bytes]:
         """What the process writes to stdout and stderr, as it comes."""
@@ -73,10 +75,12 @@ class Container:
     async def ended(self) -> int:
         """Wait for the end of the process; its exit code, or 128 and the signal that killed it."""
         assert self._process is not None  # noqa: S101  -- whoever waits has started it
+        async for _ in self.output():
+            pass  # a process whose output nobody reads is not seen to end
         code = await self._process.wait()
         if self._deadline is not None:
             self._deadline.cancel()
-        self.kill()
+        self._let_go()
         return code if code >= 0 else 128 - code
 
     def stop(self, grace: float) -> None:
@@ -89,6 +93,11 @@ class Container:
 
     def kill(self) -> None:
         """Kill the process and everything that it has started."""
+        if self.is_running:
+            self.is_killed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._leash is not None:
             os.close(self._leash)
             self._leash = None

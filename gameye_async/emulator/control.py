@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, cast
 
 from aiohttp import web
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, optional
-from yarl import URL
 
-from gameye_async.emulator.calls import Keyring
+from gameye_async.emulator.calls import Keyring, is_own
 from gameye_async.emulator.faults import Fault, Faults
 from gameye_async.emulator.history import Entry, History
-from gameye_async.emulator.inflight import InFlight
 from gameye_async.emulator.page import page_routes
 from gameye_async.emulator.placement import is_loopback
-from gameye_async.emulator.state import Look
+from gameye_async.emulator.state import state_of
 from gameye_async.emulator.structure import structured
 from gameye_async.emulator.timeline import Event
 from gameye_async.emulator.watch import Watch
@@ -32,12 +30,7 @@ _HEARTBEAT_SECONDS: Final = 15.0
 
 @frozen
 class LocationChange:
-    """What to change about a location.
-
-    Args:
-        capacity: Sessions that may run there at once.
-        full: Whether others take all the room that is left, so that launches get a 420.
-    """
+    """What to change about a location: see `Location.capacity` and `Location.is_full`."""
 
     capacity: int | None = field(default=None, validator=optional(ge(0)))
     full: bool | None = None
@@ -46,8 +39,18 @@ class LocationChange:
 def add_control(app: web.Application, control: "Control") -> None:
     """Serve the control API and the page from an application."""
     inner = web.Application(middlewares=[control.guard])
-    inner.on_shutdown.append(control.in_flight.end)
-    inner.add_routes([*control.routes(), *page_routes(control.look)])
+    inner.add_routes(
+        (
+            web.get("/faults", control.show_faults),
+            web.post("/faults", control.add_faults),
+            web.delete("/faults", control.drop_faults),
+            web.post("/locations/{name:.+}", control.change_location),
+            web.get("/history", control.show_history),
+            web.get("/state", control.show_state),
+            web.get("/events", control.stream_events),
+            *page_routes(control.look),
+        )
+    )
 
     async def redirect(_request: web.Request) -> web.Response:
         raise web.HTTPFound(f"{PREFIX}/")
@@ -58,36 +61,17 @@ def add_control(app: web.Application, control: "Control") -> None:
 
 @define(eq=False)
 class Control:
-    """Handlers of the control API.
-
-    Args:
-        world: The world that is served.
-        faults: Its faults.
-        history: What has happened.
-        keyring: Tokens, one of which clients on other machines need.
-    """
+    """Handlers of the control API; tasks that they put into `in_flight` are cancelled at the end."""
 
     world: World
     faults: Faults
     history: History
     keyring: Keyring
-    look: Look = field(init=False)
-    in_flight: InFlight = field(factory=InFlight, init=False)
+    in_flight: set[asyncio.Task[Any]]
 
-    def __attrs_post_init__(self) -> None:
-        self.look = Look(self.world, self.faults, self.history)
-
-    def routes(self) -> Iterable[web.RouteDef]:
-        """Every path below the prefix."""
-        return (
-            web.get("/faults", self.show_faults),
-            web.post("/faults", self.add_faults),
-            web.delete("/faults", self.drop_faults),
-            web.post("/locations/{name:.+}", self.change_location),
-            web.get("/history", self.show_history),
-            web.get("/state", self.show_state),
-            web.get("/events", self.stream_events),
-        )
+    def look(self) -> dict[str, Any]:
+        """What it looks like now."""
+        return state_of(self.world, self.faults, self.history)
 
     @web.middleware
     async def guard(
@@ -98,7 +82,7 @@ class Control:
         There is no token on this machine, where a browser would carry the requests of any site: by that
         site's own name (`Origin`), or by one that it points to us (`Host`).
         """
-        if not (_is_own(request) and self._is_trusted(request)):
+        if not (is_own(request) and self._is_trusted(request)):
             return _json({"error": "this is for the emulator's own page and for local programs"}, status=403)
         try:
             return await handler(request)
@@ -115,11 +99,14 @@ class Control:
         """The faults in force, each with the count that is left."""
         return _json({"faults": self.faults.to_dicts()})
 
+    def _changed_faults(self, status: int) -> web.Response:
+        self.history.changed("faults", f"{len(self.faults)} in force")
+        return _json({"faults": self.faults.to_dicts()}, status)
+
     async def add_faults(self, request: web.Request) -> web.Response:
         """Put a fault, or an array of them, into force."""
         self.faults.add(*await _read_faults(request))
-        self.history.changed("faults", f"{len(self.faults)} in force")
-        return _json({"faults": self.faults.to_dicts()}, status=201)
+        return self._changed_faults(201)
 
     async def drop_faults(self, request: web.Request) -> web.Response:
         """Heal: everything without a body, else the faults in it, whatever their count."""
@@ -130,8 +117,7 @@ class Control:
                     self.faults.discard(fault)
         else:
             self.faults.clear()
-        self.history.changed("faults", f"{len(self.faults)} in force")
-        return _json({"faults": self.faults.to_dicts()})
+        return self._changed_faults(200)
 
     async def change_location(self, request: web.Request) -> web.Response:
         """Change the capacity of a location, fill it, or empty it again."""
@@ -162,7 +148,7 @@ class Control:
         )
         await response.prepare(request)
         for start in range(0, len(chosen), _LINES_AT_ONCE):
-            lines = (f"{_text(entry)}\n" for entry in chosen[start : start + _LINES_AT_ONCE])
+            lines = (f"{entry.to_json()}\n" for entry in chosen[start : start + _LINES_AT_ONCE])
             await response.write("".join(lines).encode())
         return response
 
@@ -188,7 +174,9 @@ class Control:
             if event.kind == "output":
                 written.add(event.session_id)
 
-        with self.in_flight, Watch(self.world) as watch:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        with Watch(self.world) as watch:
+            self.in_flight.add(task)
             unsubscribe = (self.world.subscribe(hear), self.history.subscribe(watch.notice))
             try:
                 while True:
@@ -202,26 +190,15 @@ class Control:
             except ConnectionResetError:
                 return response
             finally:
+                self.in_flight.discard(task)
                 for leave in unsubscribe:
                     leave()
-
-
-def _is_own(request: web.Request) -> bool:
-    """Whether a request is for us by a name that nobody else can give us, and from no other site."""
-    try:
-        own, origin = URL(f"http://{request.host}"), request.headers.get("Origin")
-        host = own.host or ""
-        transport = request.transport
-        is_here = transport is not None and host == transport.get_extra_info("sockname")[0]
-        return (is_here or is_loopback(host)) and (origin is None or URL(origin) == own)
-    except ValueError:
-        return False
 
 
 async def _read_json(request: web.Request) -> object:
     try:
         return json.loads(await request.text())
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, web.RequestPayloadError):
         raise ValueError("the body must be JSON") from None
 
 
@@ -241,16 +218,12 @@ def _json(content: Any, status: int = 200) -> web.Response:
     return web.json_response(content, status=status, headers={"Cache-Control": "no-store"})
 
 
-def _text(entry: Entry) -> str:
-    return json.dumps(entry.to_dict(), separators=(",", ":"))
-
-
 def _events(entries: list[Entry], written: set[str]) -> Iterator[str]:
     if len(entries) > _EVENTS_AT_ONCE:
         gap = json.dumps({"kind": "gap", "after": entries[0].seq - 1, "until": entries[-1].seq})
         yield f"id: {entries[-1].seq}\ndata: {gap}\n\n"
     else:
         for entry in entries:
-            yield f"id: {entry.seq}\ndata: {_text(entry)}\n\n"
+            yield f"id: {entry.seq}\ndata: {entry.to_json()}\n\n"
     for session_id in sorted(written):
         yield f"data: {json.dumps({'kind': 'output', 'session': session_id})}\n\n"

@@ -9,7 +9,7 @@ from attrs.validators import and_, ge, gt, in_, le, optional
 
 from gameye_async.emulator.refusal import Refusal
 from gameye_async.emulator.routes import SCOPES
-from gameye_async.emulator.structure import structured
+from gameye_async.emulator.structure import listed, structured
 
 Kind = Literal[
     "latency",
@@ -64,14 +64,14 @@ class Fault:
         size: Bytes of an `oversize` body, at most 1 GiB.
     """
 
-    kind: Kind = field(validator=in_(EVERY_KIND))
+    kind: Kind = field(validator=listed)
     operation: str | None = field(default=None, validator=optional(in_(tuple(SCOPES))))
     location: str | None = None
     count: int | None = field(default=None, validator=optional(ge(1)))
     probability: float = field(default=1.0, validator=and_(gt(0), le(1)))
-    when: Literal["before", "after"] = field(default="before", validator=in_(("before", "after")))
+    when: Literal["before", "after"] = field(default="before", validator=listed)
     seconds: float = field(default=0.0, validator=ge(0))
-    distribution: Distribution = field(default="constant", validator=in_(get_args(Distribution)))
+    distribution: Distribution = field(default="constant", validator=listed)
     spread: float = field(default=0.0, validator=ge(0))
     status: int = field(default=503, validator=and_(ge(400), le(599)))
     keep_memory: bool = True
@@ -135,7 +135,7 @@ class Faults:
 
     def add(self, *faults: Fault) -> None:
         """Put rules into force."""
-        self._left.update((fault, fault.count) for fault in faults)
+        self._left |= _counts(faults)
 
     def discard(self, fault: Fault) -> None:
         """Take a rule out of force, if it is in."""
@@ -146,7 +146,7 @@ class Faults:
         self._left.clear()
 
     def pick(self, operation: str, location: str | None, rng: Random) -> tuple[Fault, ...]:
-        """What strikes this request: latencies add up, and of all other rules the first match strikes.
+        """What strikes a request: latencies add up, and of all other rules the first match strikes.
 
         Args:
             operation: `operationId` of the request.

@@ -28,7 +28,6 @@ class Reservation:
 
     session: Session
     from_pool: bool
-    generation: int
 
 
 @define(eq=False, kw_only=True)
@@ -81,10 +80,9 @@ class Fleet:
     _any_image: Image = field(factory=Image, init=False, repr=False)
     _by_id: dict[str, Session] = field(factory=dict[str, Session], init=False, repr=False)
     _live: dict[int, Session] = field(factory=dict[int, Session], init=False, repr=False)
-    _reserved: dict[int, Session] = field(factory=dict[int, Session], init=False, repr=False)
+    _reserved: dict[int, Reservation] = field(factory=dict[int, Reservation], init=False, repr=False)
     _reserved_ids: set[str] = field(factory=set[str], init=False, repr=False)
     _serials: Iterator[int] = field(factory=lambda: itertools.count(1), init=False, repr=False)
-    _generation: int = field(default=0, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         supply = self.machines(self.profile.ports)
@@ -148,7 +146,7 @@ class Fleet:
         """
         now = self.settle()
         session = reservation.session
-        if reservation.generation != self._generation:
+        if not self.holds(session):
             raise Refusal(503, "The platform was restarted while the session started.")
         self._drop_reservation(session)
         self._by_id[session.id] = self._live[session.serial] = session
@@ -163,13 +161,13 @@ class Fleet:
             self._timeline.schedule(runs, partial(self._run, session))
             self.settle()
         if session.ttl is not None:
-            self._timeline.schedule(now + session.ttl, partial(self._expire, session))
+            self._timeline.schedule(now + session.ttl, partial(self._shut_down, session, kind="expired"))
         return session.launch_answer(self.quirks)
 
     def release(self, reservation: Reservation) -> None:
         """The container did not start: give back what was reserved."""
         session = reservation.session
-        if session.serial in self._reserved:
+        if self.holds(session):
             self._drop_reservation(session)
             self.places[session.location].vacate(session.machine, session.host_ports)
 
@@ -222,14 +220,13 @@ class Fleet:
     def restart(self, *, keep_memory: bool) -> None:
         """The platform restarts: launches in flight are lost, and without memory every session is."""
         now = self.settle()
-        self._generation += 1
-        for session in tuple(self._reserved.values()):
-            self._drop_reservation(session)
-            self.places[session.location].vacate(session.machine, session.host_ports)
+        for reservation in tuple(self._reserved.values()):
+            self.release(reservation)
         if not keep_memory:
             for session in tuple(self._live.values()):
                 self._end(session, "dead", now, "ended")
-            self._by_id.clear()
+            for session in tuple(self._by_id.values()):
+                self._forget(session, now)
         self._timeline.record(Event(now, "restarted", ""))
 
     def write_log(self, session_id: str, output: str | bytes) -> None:
@@ -263,7 +260,8 @@ class Fleet:
         if pool is not None:
             given = pool.launch_fields()
             ttl = ttl if self.quirks.pool_honours_ttl else None
-            self._draw(pool, now)
+            self._stock[pool.image, pool.location] -= 1
+            self._timeline.schedule(now + pool.refill_seconds, partial(self._refill, pool))
         session = Session(
             serial=next(self._serials),
             id=wanted.get("id") or str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
@@ -271,8 +269,7 @@ class Fleet:
             tag=given.get("version") or image.first_tag(place.name) or "",
             location=place.name,
             machine=machine,
-            container_ports=image.ports,
-            host_ports=host_ports,
+            ports=tuple([(*exposed, port) for exposed, port in zip(image.ports, host_ports, strict=True)]),
             created=now,
             env=_texts(given.get("env")),
             args=_arguments(given.get("args")),
@@ -283,18 +280,15 @@ class Fleet:
             ttl=None if ttl is None else ttl_seconds(ttl),
             image_labels=image.labels,
         )
-        self._reserved[session.serial] = session
+        reservation = Reservation(session, pool is not None)
+        self._reserved[session.serial] = reservation
         if self.quirks.ids_reserved_early:
             self._reserved_ids.add(session.id)
-        return Reservation(session, pool is not None, self._generation)
+        return reservation
 
     def _drop_reservation(self, session: Session) -> None:
         del self._reserved[session.serial]
         self._reserved_ids.discard(session.id)
-
-    def _draw(self, pool: WarmPool, now: float) -> None:
-        self._stock[pool.image, pool.location] -= 1
-        self._timeline.schedule(now + pool.refill_seconds, partial(self._refill, pool))
 
     def _refill(self, pool: WarmPool, at: float) -> None:
         self._stock[pool.image, pool.location] += 1
@@ -305,18 +299,13 @@ class Fleet:
             session.status = "running"
             self._record("running", session, at)
 
-    def _expire(self, session: Session, at: float) -> None:
-        self._shut_down(session, at, "expired")
-
     def _shut_down(self, session: Session, at: float, kind: str) -> None:
         if not self.stop_seconds:
             self._end(session, "exited", at, kind)
         elif not session.is_over and session.status != "shuttingdown":
             session.status = "shuttingdown"
             self._record("stopping", session, at)
-            self._timeline.schedule(
-                at + self.stop_seconds, lambda later: self._end(session, "exited", later, kind)
-            )
+            self._timeline.schedule(at + self.stop_seconds, partial(self._end, session, "exited", kind=kind))
 
     def _end(self, session: Session, status: str, at: float, kind: str) -> None:
         if session.is_over:

@@ -1,5 +1,6 @@
 """What has happened to an emulator: every request and every change of its world, numbered."""
 
+import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
@@ -61,6 +62,10 @@ class Entry:
                     "status": status,
                     "seconds": round(elapsed, 6),
                 }
+
+    def to_json(self) -> str:
+        """A line of the history."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
 
 
 @define(eq=False)

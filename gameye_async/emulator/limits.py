@@ -7,12 +7,7 @@ from attrs import define, field
 
 @define(eq=False)
 class StartRate:
-    """A token bucket over the launches of an account.
-
-    Args:
-        per_second: Launches a second, or None for no limit.
-        burst: Launches that may start at once after a pause.
-    """
+    """A token bucket over the launches of an account; None a second is no limit."""
 
     per_second: float | None = None
     burst: float = 1.0
@@ -38,12 +33,7 @@ class StartRate:
 
 @define(eq=False)
 class Quota:
-    """What an account has bought.
-
-    Args:
-        seconds: Total running time of all sessions, or None for no limit.
-        starts: Total launches, or None for no limit.
-    """
+    """What an account has bought: running time of all sessions, and launches; None is no limit."""
 
     seconds: float | None = None
     starts: int | None = None

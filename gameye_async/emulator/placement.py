@@ -45,7 +45,6 @@ class Machine:
     _ports: range = field(repr=False)
     _fresh: int = 0
     _recycled: deque[int] = field(factory=deque[int], repr=False)
-    is_open: bool = True
 
     @property
     def free(self) -> int:
@@ -131,7 +130,7 @@ class Location:
     _machines: Iterator[Machine] = field(repr=False)
     used: int = 0
     is_full: bool = False
-    _open: list[Machine] = field(factory=list[Machine], init=False, repr=False)
+    _open: dict[Machine, None] = field(factory=dict[Machine, None], init=False, repr=False)
     address: str = field(init=False, default="")
 
     def __attrs_post_init__(self) -> None:
@@ -145,8 +144,10 @@ class Location:
 
     def place(self, count: int) -> tuple[Machine, tuple[int, ...]] | None:
         """Take a seat and `count` ports of one machine, or answer None when no machine has them."""
-        machine = self._machine_with(count)
-        ports = machine.take(count) if machine else None
+        while self._open and next(reversed(self._open)).free < count:
+            self._open.popitem()
+        machine = next(reversed(self._open)) if self._open else self._open_machine()
+        ports = machine.take(count) if machine and machine.free >= count else None
         if machine is None or ports is None:
             return None
         self.used += 1
@@ -156,23 +157,10 @@ class Location:
         """Give back what `place` took."""
         self.used -= 1
         machine.give_back(ports)
-        if not machine.is_open:
-            machine.is_open = True
-            self._open.append(machine)
-
-    def _machine_with(self, count: int) -> Machine | None:
-        while self._open:
-            machine = self._open[-1]
-            if machine.free >= count:
-                return machine
-            self._open.pop()
-            machine.is_open = False
-        opened = self._open_machine()
-        return opened if opened is not None and opened.free >= count else None
+        self._open[machine] = None
 
     def _open_machine(self) -> Machine | None:
         machine = next(self._machines, None)
         if machine is not None:
-            machine.is_open = True
-            self._open.append(machine)
+            self._open[machine] = None
         return machine

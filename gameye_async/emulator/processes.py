@@ -8,10 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
-
-from attrs import define
 
 from gameye_async.emulator.archive import Folder
 from gameye_async.emulator.container import Container
@@ -29,13 +26,14 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 60.0
 _PROVEN_SECONDS: Final = 10.0
 
+# After these nobody reads an earlier session of that id any more.
+_UNREADABLE: Final = frozenset({"launched", "claimed", "forgotten"})
+
 
 def parse_command(command: str | Sequence[str]) -> tuple[str, ...]:
-    """The words of a command that can run in any folder.
+    """The words of a command, given as a line of a shell or as words, that can run in any folder.
 
-    Args:
-        command: A line as for a shell, or its words. Words that name something in the current folder become
-            absolute, because every session has a folder of its own.
+    Words that name something in the current folder become absolute.
 
     Raises:
         ValueError: There is no such program, or no program at all.
@@ -48,15 +46,6 @@ def parse_command(command: str | Sequence[str]) -> tuple[str, ...]:
         str(Path(word).absolute()) if os.path.exists(word) else word  # noqa: PTH110  -- words need not be paths
         for word in arguments
     )
-
-
-@define(eq=False)
-class _Played:
-    """A session and its container; `has_failed` when somebody else let it fail."""
-
-    session: Session
-    container: Container
-    has_failed: bool = False
 
 
 class Processes:
@@ -82,9 +71,8 @@ class Processes:
         self._world = world
         self._command = parse_command(command)
         self._grace = grace
-        self._starting: set[_Played] = set()
-        self._played: dict[str, _Played] = {}
-        self._tasks: dict[asyncio.Task[None], Container] = {}
+        self._played: dict[int, tuple[Session, Container]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._root = Path()
 
@@ -99,12 +87,7 @@ class Processes:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     async def start(self, session: Session) -> None:
@@ -120,50 +103,42 @@ class Processes:
         except (OSError, ValueError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise Refusal(420, f"The process of the session did not start: {error}") from None
-        if self._world.holds(session):
-            session.files = Folder(folder)
-            self._starting.add(_Played(session, container))
+        if not self._world.holds(session):
+            # The platform was restarted meanwhile: nobody will commit this launch.
+            container.kill()
+            await container.ended()
+            shutil.rmtree(folder, ignore_errors=True)
             return
-        # The platform was restarted meanwhile: nobody will commit this launch.
-        container.kill()
-        async for _ in container.output():
-            pass
-        await container.ended()
-        shutil.rmtree(folder, ignore_errors=True)
+        session.files = Folder(folder)
+        self._played[session.serial] = session, container
+        task = asyncio.create_task(self._play(session, container), name=f"emulator-{session.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _hear(self, event: Event) -> None:
-        if event.kind in {"launched", "claimed"}:
-            for started in [each for each in self._starting if not self._world.holds(each.session)]:
-                self._starting.discard(started)
-                self._played[started.session.id] = started
-                self._play(started)
-        elif played := self._played.get(event.session_id):
-            match event.kind:
-                case "stopping" | "stopped" | "expired" | "ended":
-                    played.container.stop(self._grace)
-                case "restarting" if played.container.is_running:
-                    played.has_failed = True
-                    played.container.kill()
-                case "forgotten":
-                    del self._played[event.session_id]
-                    shutil.rmtree(played.container.folder, ignore_errors=True)
-                case _:
-                    pass
+        if event.kind == "output":
+            return
+        # Two sessions can have one id, by a quirk: what counts is how each of them is now.
+        for session, container in tuple(self._played.values()):
+            if session.id != event.session_id:
+                continue
+            if session.is_over or session.status == "shuttingdown":
+                container.stop(self._grace)
+            elif event.kind == session.status == "restarting":
+                container.kill()
+            if session.is_over and event.kind in _UNREADABLE:
+                del self._played[session.serial]
+                shutil.rmtree(container.folder, ignore_errors=True)
 
-    def _play(self, played: _Played) -> None:
-        task = asyncio.create_task(self._live(played), name=f"emulator-{played.session.id}")
-        self._tasks[task] = played.container
-        task.add_done_callback(self._tasks.pop)
-
-    async def _live(self, played: _Played) -> None:
+    async def _play(self, session: Session, container: Container) -> None:
         """Follow a session's process, and those that come after it, to the end of the session."""
-        session, container, clock = played.session, played.container, self._world.clock
+        clock = self._world.clock
         pause, began = _FIRST_PAUSE, clock()
-        while await self._fails(played):
+        while await self._fails(session, container):
             pause = min(2 * pause, _LONGEST_PAUSE) if clock() - began < _PROVEN_SECONDS else _FIRST_PAUSE
-            if not played.has_failed and not session.is_over:
+            # One that was killed has been let fail by somebody else.
+            if not container.is_killed and not session.is_over:
                 self._world.crash(session.id, down=pause)
-            played.has_failed = False
             if session.is_over:
                 return
             with suppress(TimeoutError):
@@ -172,17 +147,16 @@ class Processes:
         if not session.is_over:
             self._world.end_session(session.id)
 
-    async def _fails(self, played: _Played) -> bool:
+    async def _fails(self, session: Session, container: Container) -> bool:
         """Whether a session's process, started if it does not run, ends otherwise than it should."""
-        container = played.container
         try:
             if not container.is_running and not container.is_stopping.is_set():
                 await container.start()
             async for chunk in container.output():
-                self._log(played.session, chunk)
+                self._log(session, chunk)
             return bool(await container.ended()) and not container.is_stopping.is_set()
         except OSError as error:
-            self._log(played.session, f"The process did not start again: {error}\n".encode())
+            self._log(session, f"The process did not start again: {error}\n".encode())
             return True
 
     def _log(self, session: Session, output: bytes) -> None:
@@ -191,7 +165,7 @@ class Processes:
 
     async def _end_all(self, timekeeper: asyncio.Task[None]) -> None:
         timekeeper.cancel()
-        for container in self._tasks.values():
+        for _, container in self._played.values():
             container.stop(self._grace)
         await asyncio.wait((timekeeper, *self._tasks))
 

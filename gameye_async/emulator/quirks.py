@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Literal
 
 from attrs import field, frozen
-from attrs.validators import ge, in_
+from attrs.validators import ge
 
+from gameye_async.emulator.structure import listed
 from gameye_async.emulator.validation import CURRENT_LAUNCH, LEGACY_LAUNCH, Check
 
 CHECK_ORDER: Final = (401, 403, 422, 404, 409, 402, 420)
@@ -57,12 +58,12 @@ class Quirks:
     """
 
     leave_without_session: Literal["not_found", "rejected", "ok"] = field(
-        default="not_found", validator=in_(("not_found", "rejected", "ok"))
+        default="not_found", validator=listed
     )
     leave_accepts_session: bool = True
-    roster: Literal["whole", "echo"] = field(default="whole", validator=in_(("whole", "echo")))
-    missing_tag: Literal["false", "not_found"] = field(default="false", validator=in_(("false", "not_found")))
-    artifact_format: Literal["tar", "gzip"] = field(default="tar", validator=in_(("tar", "gzip")))
+    roster: Literal["whole", "echo"] = field(default="whole", validator=listed)
+    missing_tag: Literal["false", "not_found"] = field(default="false", validator=listed)
+    artifact_format: Literal["tar", "gzip"] = field(default="tar", validator=listed)
     omit_launch_id: bool = False
     duplicate_port: bool = False
     omit_list_fields: frozenset[str] = field(default=frozenset[str](), converter=_optional_fields)
@@ -72,8 +73,8 @@ class Quirks:
     pool_honours_ttl: bool = True
     read_lag: float = field(default=0.0, validator=ge(0))
     check_order: tuple[int, ...] = field(default=CHECK_ORDER, converter=_whole_order)
-    missing_scope_status: Literal[401, 403] = field(default=403, validator=in_((401, 403)))
-    quota_status: Literal[402, 403] = field(default=402, validator=in_((402, 403)))
+    missing_scope_status: Literal[401, 403] = field(default=403, validator=listed)
+    quota_status: Literal[402, 403] = field(default=402, validator=listed)
 
 
 @frozen(kw_only=True)

@@ -4,54 +4,43 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from attrs import frozen
-
 from gameye_async.emulator.refusal import Refusal
 
-SCOPES: Final[Mapping[str, str | None]] = {
-    "session-run": "session:start",
-    "session-list": "session:read",
-    "describe-session": "session:read",
-    "session-stop": "session:stop",
-    "join-session": None,
-    "leave-session": None,
-    "artifacts": "artifact:read",
-    "get-available-locations": "regions:read",
-    "tag-exists": "regions:read",
-    "stream-logs": "logs:read",
-    "list-regions": None,
-    "metrics": None,
-    "health": None,
+_OPERATIONS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "session-run": ("POST /session", "session:start"),
+    "session-list": ("GET /session", "session:read"),
+    "describe-session": ("GET /session/{id}", "session:read"),
+    "session-stop": ("DELETE /session/{id}", "session:stop"),
+    "join-session": ("PUT /session/player/join", None),
+    "leave-session": ("DELETE /session/player/leave", None),
+    "artifacts": ("GET /artifacts", "artifact:read"),
+    "get-available-locations": ("GET /available-location/{image}", "regions:read"),
+    "tag-exists": ("GET /tag/{region}/{image}/{version}", "regions:read"),
+    "stream-logs": ("GET /logs", "logs:read"),
+    "list-regions": ("GET /region", None),
+    "metrics": ("GET /metrics", None),
+    "health": ("GET /health", None),
 }
+
+SCOPES: Final = {operation: scope for operation, (_, scope) in _OPERATIONS.items()}
 """Every operation and the scope that a token needs for it, where one is declared."""
 
-_FIXED: Final[Mapping[tuple[str, ...], Mapping[str, str]]] = {
-    ("session",): {"POST": "session-run", "GET": "session-list"},
-    ("session", "player", "join"): {"PUT": "join-session"},
-    ("session", "player", "leave"): {"DELETE": "leave-session"},
-    ("artifacts",): {"GET": "artifacts"},
-    ("logs",): {"GET": "stream-logs"},
-    ("region",): {"GET": "list-regions"},
-    ("metrics",): {"GET": "metrics"},
-    ("health",): {"GET": "health"},
-}
-_WITH_PARAMETERS: Final[Mapping[tuple[str, int], Mapping[str, str]]] = {
-    ("session", 1): {"GET": "describe-session", "DELETE": "session-stop"},
-    ("available-location", 1): {"GET": "get-available-locations"},
-    ("tag", 3): {"GET": "tag-exists"},
-}
+
+def _routes() -> dict[tuple[str | None, ...], dict[str, str]]:
+    """The operations of each path by their methods; a parameter of the path is None."""
+    routes: dict[tuple[str | None, ...], dict[str, str]] = {}
+    for operation, (call, _) in _OPERATIONS.items():
+        method, _, path = call.partition(" /")
+        pattern = tuple(None if part.startswith("{") else part for part in path.split("/"))
+        routes.setdefault(pattern, {})[method] = operation
+    return routes
 
 
-@frozen
-class Route:
-    """An operation and the decoded parameters of its path."""
-
-    operation: str
-    parameters: tuple[str, ...] = ()
+_ROUTES: Final = _routes()
 
 
-def resolve(method: str, raw_path: str) -> Route:
-    """Find the operation of a request.
+def resolve(method: str, raw_path: str) -> tuple[str, tuple[str, ...]]:
+    """The operation that a request asks for, and the decoded parameters of its path.
 
     The path is split before it is decoded, so that an id with an encoded slash stays one segment and
     `/session/player%2Fjoin` is a session rather than a join. aiohttp's own router cannot hold ids with
@@ -66,16 +55,13 @@ def resolve(method: str, raw_path: str) -> Route:
         )
     except UnicodeDecodeError:
         raise Refusal(400, "The path is not percent-encoded UTF-8.") from None
-    methods, parameters = _operations(segments)
+    parameters: tuple[str, ...] = ()
+    methods = _ROUTES.get(segments)
+    if methods is None and all(segments):
+        parameters = segments[1:]
+        methods = _ROUTES.get((segments[0], *(None for _ in parameters)))
+    if methods is None:
+        raise Refusal(404, "There is no such path.")
     if method not in methods:
         raise Refusal(405, f"This path takes {', '.join(sorted(methods))}.")
-    return Route(methods[method], parameters)
-
-
-def _operations(segments: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    if methods := _FIXED.get(segments):
-        return methods, ()
-    name, *parameters = segments
-    if (methods := _WITH_PARAMETERS.get((name, len(parameters)))) and all(parameters):
-        return methods, tuple(parameters)
-    raise Refusal(404, "There is no such path.")
+    return methods[method], parameters

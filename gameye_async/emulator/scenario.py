@@ -19,36 +19,7 @@ _NOT_NEGATIVE: Final = optional(ge(0))
 
 @frozen(kw_only=True)
 class Scenario:
-    """What a scenario file may hold: arguments of `Emulator`, by the same names.
-
-    ```toml
-    profile = "legacy"
-    start_rate = 10                    # launches a second; more get a 420
-    start_seconds = 0.5
-
-    [locations]                        # or an array of names, and `capacity` for each
-    eu-west = 40
-    eu-east = 0
-
-    [quirks]
-    missing_tag = "not_found"
-
-    [images.my-game]                   # without any, every image is known
-    ports = ["7777/udp", "80/tcp"]
-    tags = ["1.4.0", "1.3.2"]
-
-    [[pools]]
-    image = "my-game"
-    location = "eu-west"
-    size = 3
-
-    [[faults]]
-    kind = "refuse"
-    operation = "session-run"
-    status = 420
-    count = 20
-    ```
-    """
+    """What a scenario file may hold: arguments of `Emulator`, by the same names; the guide shows one."""
 
     profile: Literal["current", "legacy"] | None = None
     token: str | None = None

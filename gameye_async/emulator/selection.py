@@ -13,12 +13,7 @@ from gameye_async.emulator.sessions import Session
 Test = Callable[[Session], bool]
 
 _DEEP: Final = re.compile(r"(filter|filterNot|playerCount)\[([^\]]*)\]")
-_SYSTEM_FIELDS: Final[Mapping[str, Callable[[Session], str]]] = {
-    "image": operator.attrgetter("image"),
-    "tag": operator.attrgetter("tag"),
-    "host": operator.attrgetter("host"),
-    "location": operator.attrgetter("location"),
-}
+_SYSTEM_FIELDS: Final = frozenset({"image", "tag", "host", "location"})
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -27,11 +22,7 @@ class Selection:
     """The filters of one list, all of which must match.
 
     Labels are the user's own, compared by equality; player counts are strict; unknown query parameters are
-    ignored.
-
-    Args:
-        everything: Whether sessions count that are not running.
-        tests: One for each filter.
+    ignored. `everything` lets in sessions that are not running.
     """
 
     everything: bool
@@ -39,11 +30,7 @@ class Selection:
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> "Selection":
-        """Read the decoded pairs of a query string.
-
-        Raises:
-            Refusal: 400, a value is not of its type.
-        """
+        """Read the decoded pairs of a query string; a `Refusal` with 400 for a value of another type."""
         everything = False
         tests: list[Test] = []
         for name, value in query:
@@ -63,11 +50,7 @@ class Selection:
 
 
 def parse_bool(name: str, value: str) -> bool:
-    """A boolean of a query string.
-
-    Raises:
-        Refusal: 400, it is none.
-    """
+    """A boolean of a query string; a `Refusal` with 400 when it is none."""
     try:
         return _BOOLEANS[value.lower()]
     except KeyError:
@@ -75,8 +58,8 @@ def parse_bool(name: str, value: str) -> bool:
 
 
 def _system_field(name: str, value: str) -> Test:
-    read = _SYSTEM_FIELDS[name]
-    return lambda session: read(session) == value
+    read = operator.attrgetter(name)
+    return lambda session: bool(read(session) == value)
 
 
 def _label(key: str, value: str) -> Test:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
 from aiohttp import web
@@ -160,12 +159,7 @@ class Emulator:
             self._runner, self._stack = runner, stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._runner = None
         await self._stack.aclose()
         # The connections' tasks are cancelled by now and take one more turn of the loop to end.

@@ -1,12 +1,13 @@
 """One session, and the forms in which the API shows it."""
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from gameye_async.emulator.archive import Files
 from gameye_async.emulator.placement import Machine
 from gameye_async.emulator.quirks import Quirks
 
@@ -77,7 +78,7 @@ class Session:
     """A session of the emulator; times are seconds of the world's clock.
 
     `serial` numbers all sessions of a world, because two of them can carry one id when ids are not
-    reserved early.
+    reserved early. `ports` are its mappings: protocol, port of the container, port of the machine.
     """
 
     serial: int
@@ -86,8 +87,7 @@ class Session:
     tag: str
     location: str
     machine: Machine = field(repr=False)
-    container_ports: tuple[tuple[str, int], ...]
-    host_ports: tuple[int, ...]
+    ports: tuple[tuple[str, int, int], ...]
     created: float
     env: Mapping[str, str] = field(repr=False)
     args: tuple[str, ...]
@@ -102,7 +102,7 @@ class Session:
     image_labels: Mapping[str, str] = field(repr=False)
     players: dict[str, None] = field(factory=dict[str, None], repr=False)
     log: bytearray = field(factory=bytearray, repr=False)
-    files: MutableMapping[str, bytes] = field(factory=dict[str, bytes], repr=False)
+    files: Files = field(factory=dict[str, bytes], repr=False)
     _shown_labels: dict[str, str] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -116,10 +116,9 @@ class Session:
         return self.ended_at is not None
 
     @property
-    def ports(self) -> list[tuple[str, int, int]]:
-        """The port mappings as (protocol, container port, host port)."""
-        exposed = zip(self.container_ports, self.host_ports, strict=True)
-        return [(protocol, container, host) for (protocol, container), host in exposed]
+    def host_ports(self) -> tuple[int, ...]:
+        """The ports of the machine that it has."""
+        return tuple([host for _, _, host in self.ports])
 
     def environment(self) -> dict[str, str]:
         """What the container sees: the platform's variables and the caller's, references expanded."""

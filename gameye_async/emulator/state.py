@@ -4,8 +4,6 @@ from collections import Counter
 from itertools import islice
 from typing import Any, Final
 
-from attrs import define
-
 from gameye_async.emulator.faults import Faults
 from gameye_async.emulator.history import History
 from gameye_async.emulator.placement import Location
@@ -18,42 +16,31 @@ _TAIL_BYTES: Final = 2_000
 _TAIL_LINES: Final = 8
 
 
-@define(eq=False)
-class Look:
-    """Looks at an emulator; what there may be much of is cut to the newest."""
-
-    world: World
-    faults: Faults
-    history: History
-
-    def __call__(self) -> dict[str, Any]:
-        """Totals, locations, live sessions, faults in force and the last requests."""
-        now = self.world.settle()
-        live = self.world.live
-        counts = self.history.counts
-        places = [_location(place) for place in self.world.places.values()]
-        return {
-            "profile": self.world.profile.name,
-            "at": round(self.world.unix_time(), 3),
-            "seq": self.history.last,
-            "totals": {
-                "live": len(live),
-                "statuses": dict(Counter(session.status for session in live)),
-                "free": sum(place["free"] for place in places),
-                "players": sum(len(session.players) for session in live),
-                "launched": counts["launched"] + counts["claimed"],
-                "refused": counts["refused"],
-                "requests": counts["request"],
-            },
-            "locations": places,
-            "sessions": [_session(session, now) for session in islice(reversed(live), SESSIONS_SHOWN)],
-            "faults": self.faults.to_dicts(),
-            "requests": self._requests(),
-        }
-
-    def _requests(self) -> list[dict[str, Any]]:
-        newest = (entry for entry in reversed(self.history.entries) if entry.kind == "request")
-        return [entry.to_dict() for entry in islice(newest, REQUESTS_SHOWN)]
+def state_of(world: World, faults: Faults, history: History) -> dict[str, Any]:
+    """Totals, locations, faults in force, and the newest of the live sessions and of the requests."""
+    now = world.settle()
+    live = world.live
+    counts = history.counts
+    places = [_location(place) for place in world.places.values()]
+    requests = (entry for entry in reversed(history.entries) if entry.kind == "request")
+    return {
+        "profile": world.profile.name,
+        "at": round(world.unix_time(), 3),
+        "seq": history.last,
+        "totals": {
+            "live": len(live),
+            "statuses": dict(Counter(session.status for session in live)),
+            "free": sum(place["free"] for place in places),
+            "players": sum(len(session.players) for session in live),
+            "launched": counts["launched"] + counts["claimed"],
+            "refused": counts["refused"],
+            "requests": counts["request"],
+        },
+        "locations": places,
+        "sessions": [_session(session, now) for session in islice(reversed(live), SESSIONS_SHOWN)],
+        "faults": faults.to_dicts(),
+        "requests": [entry.to_dict() for entry in islice(requests, REQUESTS_SHOWN)],
+    }
 
 
 def _location(place: Location) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from attrs import AttrsInstance, fields, has
 from cattrs import Converter, ForbiddenExtraKeysError, transform_error
@@ -20,13 +20,8 @@ def structured(data: object, kind: type[T], place: str) -> T:
 
     Nothing is converted: a number is no text, and an unknown name an error.
 
-    Args:
-        data: The mapping.
-        kind: The class.
-        place: Where the data comes from, for the error.
-
     Raises:
-        ValueError: Everything that is wrong, each with its place.
+        ValueError: Everything that is wrong, each with its place, which begins with `place`.
     """
     try:
         return _CONVERTER.structure(data, kind)
@@ -55,13 +50,27 @@ def _explain(error: BaseException, kind: type | None) -> str:
     return format_exception(error, kind)
 
 
-def _exactly(*kinds: type) -> Callable[[Any, Any], Any]:
-    def check(value: Any, kind: type) -> Any:
-        if type(value) not in kinds or (kind is float and not math.isfinite(value)):
+_NAMES: Final = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "an array",
+    dict: "a table of names and values",
+}
+
+
+def _exactly(kind: type, *others: type) -> Callable[..., Any]:
+    def check(value: Any, _: Any = None) -> Any:
+        if type(value) not in {kind, *others} or (kind is float and not math.isfinite(value)):
             raise TypeError(f"must be {_NAMES[kind]}, not {value!r}")
         return value
 
     return check
+
+
+_array: Final = _exactly(list)
+_table: Final = _exactly(dict)
 
 
 def _is_array(kind: Any) -> bool:
@@ -72,32 +81,25 @@ def _is_literal(kind: Any) -> bool:
     return get_origin(kind) is Literal
 
 
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"must be a table of names and values, not {value!r}")
-    return cast("dict[str, Any]", value)
-
-
-def _array(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"must be an array, not {value!r}")
-    return cast("list[Any]", value)
-
-
-def _ports(value: Any) -> Ports:
+def _ports(value: Any, _: Any) -> Ports:
     found = [re.fullmatch(r"([0-9]{1,5})/(tcp|udp)", port) for port in _array(value) if isinstance(port, str)]
     if len(found) != len(value) or None in found:
         raise ValueError(f"must be ports like '7777/udp', not {value!r}")
     return tuple((match[2], int(match[1])) for match in found if match)
 
 
-def _one_of(value: Any, kind: type) -> Any:
+def _one_of(value: Any, kind: Any) -> Any:
     if value not in get_args(kind):
         raise ValueError(f"must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
     return value
 
 
-_NAMES: Final = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+def listed(_instance: object, attribute: Any, value: object) -> None:
+    """Validate that a field has one of the values of its `Literal`."""
+    try:
+        _one_of(value, attribute.type)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name!r} {error}") from None
 
 
 def _new_converter() -> Converter:
@@ -107,20 +109,17 @@ def _new_converter() -> Converter:
         structure = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
         return lambda value, _: structure(_table(value), kind)
 
-    converter.register_structure_hook_factory(has, table)
-    converter.register_structure_hook(str, _exactly(str))
-    converter.register_structure_hook(int, _exactly(int))
-    converter.register_structure_hook(float, _exactly(float, int))
-    converter.register_structure_hook(bool, _exactly(bool))
+    def locations(value: Any, _: Any) -> Any:
+        return converter.structure(value, tuple[str, ...] if isinstance(value, list) else Mapping[str, int])
+
     array = converter.get_structure_hook(tuple[str, ...])
+    converter.register_structure_hook_factory(has, table)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _exactly(float, int))
     converter.register_structure_hook_func(_is_array, lambda value, kind: array(_array(value), kind))
-    converter.register_structure_hook_func(lambda kind: kind == Ports, lambda value, _: _ports(value))
-    converter.register_structure_hook_func(
-        lambda kind: kind == Locations | None,
-        lambda value, _: converter.structure(
-            value, tuple[str, ...] if isinstance(value, list) else Mapping[str, int]
-        ),
-    )
+    converter.register_structure_hook_func(lambda kind: kind == Ports, _ports)
+    converter.register_structure_hook_func(lambda kind: kind == Locations | None, locations)
     converter.register_structure_hook_func(_is_literal, _one_of)
     return converter
 

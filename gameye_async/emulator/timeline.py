@@ -34,11 +34,7 @@ Listener = Callable[[Event], None]
 
 @define(eq=False)
 class Timeline:
-    """A lazily advanced clock with timers, a bounded history and listeners.
-
-    Args:
-        clock: Monotonic seconds.
-    """
+    """A lazily advanced clock, in monotonic seconds, with timers, a bounded history and listeners."""
 
     clock: Callable[[], float]
     history: deque[Event] = field(factory=lambda: deque[Event](maxlen=HISTORY_LENGTH))

@@ -123,11 +123,7 @@ LEAVE: Final[Mapping[str, Check]] = {"players": list_of(text)}
 
 
 def require(body: object, fields: Mapping[str, Check], required: tuple[str, ...]) -> dict[str, Any]:
-    """The body as a mapping, when it is an object of exactly these fields.
-
-    Raises:
-        Refusal: 422 with every violation.
-    """
+    """The body as a mapping of exactly these fields; else a `Refusal` with 422 and every violation."""
     if not isinstance(body, dict):
         raise Refusal(422, "The body must be a JSON object.")
     mapping = cast("dict[str, Any]", body)

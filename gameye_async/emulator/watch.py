@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from attrs import define, field
@@ -14,9 +13,7 @@ from gameye_async.emulator.fleet import Fleet
 class Watch:
     """A context manager that notices each change of a world, or of one session of it.
 
-    Args:
-        world: The world to watch; its clock must be that of the event loop.
-        session_id: The only session that matters; None for all of them.
+    The clock of the world must be that of the event loop.
     """
 
     world: Fleet
@@ -28,12 +25,7 @@ class Watch:
         self._unsubscribe = self.world.subscribe(self.notice, self.session_id)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._unsubscribe()
 
     async def change(self, within: float | None = None) -> None:

@@ -1,9 +1,10 @@
 """The API as methods of a world: checks, calls and answers, still without I/O."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from attrs import define, frozen
+from attrs import define
 
 from gameye_async.emulator import archive
 from gameye_async.emulator.fleet import Fleet, Reservation
@@ -12,16 +13,6 @@ from gameye_async.emulator.selection import Selection
 from gameye_async.emulator.sessions import Image, Session, WarmPool
 from gameye_async.emulator.timeline import Event
 from gameye_async.emulator.validation import JOIN, LEAVE, require
-
-
-@frozen
-class _Wanted:
-    """A launch whose form is right: its fields, the warm pool that would serve it, and when it came."""
-
-    fields: Mapping[str, Any]
-    pool: WarmPool | None
-    now: float
-    is_foreign: bool = False
 
 
 @define(eq=False, kw_only=True)
@@ -43,9 +34,8 @@ class World(Fleet):
         """
         now = self.settle()
         try:
-            wanted = self._admit(body, denied, now)
-            image = self._image(wanted.fields["image"])
-            reservation = self._reserve(wanted.fields, image, wanted.pool, now)
+            fields, pool = self._admit(body, denied, now)
+            reservation = self._reserve(fields, self._image(fields["image"]), pool, now)
         except Refusal as refusal:
             self._timeline.record(Event(now, "refused", _named_id(body), str(refusal)))
             raise
@@ -227,44 +217,49 @@ class World(Fleet):
             Refusal: 404, 409 or 420.
         """
         fields = {"id": session_id, "image": image, "location": location, "labels": labels, "env": env}
-        wanted = _Wanted(fields, None, self.settle(), is_foreign=True)
-        self._check_existence(wanted)
-        self._check_id(wanted)
-        self._check_capacity(wanted)
-        reservation = self._reserve(fields, self._image(image), None, wanted.now - age)
+        now = self.settle()
+        self._check_existence(fields, None)
+        self._check_id(session_id)
+        self._check_capacity(location)
+        reservation = self._reserve(fields, self._image(image), None, now - age)
         self.commit(reservation)
         return reservation.session
 
-    def _admit(self, body: object, denied: Refusal | None, now: float) -> _Wanted:
+    def _admit(
+        self, body: object, denied: Refusal | None, now: float
+    ) -> tuple[Mapping[str, Any], WarmPool | None]:
+        """The fields of a launch that passes every check, and the warm pool that serves it."""
         try:
             fields = require(body, self.profile.launch_fields, self.profile.launch_required)
         except Refusal as invalid:
             # A malformed launch names nothing that could be looked up: only its form and its sender count.
             found = [refusal for refusal in (denied, invalid) if refusal is not None]
             raise min(found, key=lambda refusal: self.quirks.check_order.index(refusal.status)) from None
-        wanted = _Wanted(fields, self._stocked_pool(fields["image"], fields["location"]), now)
-        checks = {
-            404: self._check_existence,
-            409: self._check_id,
-            402: self._check_quota,
-            420: self._check_capacity,
-        }
+        place = fields["image"], fields["location"]
+        pool = self._pools[place] if self._stock.get(place) else None
         for status in self.quirks.check_order:
             if denied is not None and status == denied.status:
                 raise denied
-            if check := checks.get(status):
-                check(wanted)
-        return wanted
+            match status:
+                case 404:
+                    self._check_existence(fields, pool)
+                case 409:
+                    self._check_id(fields.get("id"))
+                case 402 if self._quota.is_exhausted(now):
+                    raise Refusal(self.quirks.quota_status, code="QUOTA_EXCEEDED")
+                case 420:
+                    self._check_capacity(fields["location"])
+                    if not self._rate.allows(now):
+                        raise Refusal(420, "Too many sessions were started in a short time.")
+                case _:
+                    pass
+        return fields, pool
 
-    def _stocked_pool(self, image: str, location: str) -> WarmPool | None:
-        return self._pools[image, location] if self._stock.get((image, location)) else None
-
-    def _check_existence(self, wanted: _Wanted) -> None:
-        location, name = wanted.fields["location"], wanted.fields["image"]
+    def _check_existence(self, fields: Mapping[str, Any], pool: WarmPool | None) -> None:
+        location, name = fields["location"], fields["image"]
         self._check_location(location)
         image = self._image(name)
-        version = wanted.pool.version if wanted.pool else wanted.fields.get("version")
-        version = version or image.first_tag(location)
+        version = (pool.version if pool else fields.get("version")) or image.first_tag(location)
         if version is None or not image.has_tag(version, location):
             raise Refusal(404, f"The tag {version} of {name} is not available in {location}.")
 
@@ -272,23 +267,16 @@ class World(Fleet):
         if location not in self.places:
             raise Refusal(404, f"The region {location} does not exist.")
 
-    def _check_id(self, wanted: _Wanted) -> None:
-        session_id = wanted.fields.get("id")
+    def _check_id(self, session_id: str | None) -> None:
         earlier = self._by_id.get(session_id) if session_id else None
         is_used = earlier is not None and not (earlier.is_over and self.quirks.reuse_ended_id)
         if is_used or session_id in self._reserved_ids:
             raise Refusal(409, f"Cannot start a session with the id {session_id}: it is already used.")
 
-    def _check_quota(self, wanted: _Wanted) -> None:
-        if self._quota.is_exhausted(wanted.now):
-            raise Refusal(self.quirks.quota_status, code="QUOTA_EXCEEDED")
-
-    def _check_capacity(self, wanted: _Wanted) -> None:
-        place = self.places.get(wanted.fields["location"])
+    def _check_capacity(self, location: str) -> None:
+        place = self.places.get(location)
         if place is not None and not place.has_room:
-            raise Refusal(420, f"There is no capacity left in {place.name}.")
-        if not wanted.is_foreign and not self._rate.allows(wanted.now):
-            raise Refusal(420, "Too many sessions were started in a short time.")
+            raise Refusal(420, f"There is no capacity left in {location}.")
 
     def _image(self, name: str) -> Image:
         if self.images is None:
@@ -321,12 +309,15 @@ class World(Fleet):
         return {"count": len(session.players), "players": shown}
 
     def _metric_lines(self) -> Iterator[str]:
-        yield "# TYPE gameye_sessions gauge\n"
-        for place in self.places.values():
-            yield f'gameye_sessions{{location="{place.name}"}} {place.used}\n'
-        yield "# TYPE gameye_capacity gauge\n"
-        for place in self.places.values():
-            yield f'gameye_capacity{{location="{place.name}"}} {place.capacity}\n'
+        gauges = {
+            "sessions": {place.name: place.used for place in self.places.values()},
+            "capacity": {place.name: place.capacity for place in self.places.values()},
+        }
+        for gauge, numbers in gauges.items():
+            yield f"# TYPE gameye_{gauge} gauge\n"
+            for name, number in numbers.items():
+                # JSON escapes as Prometheus does: quotation marks, backslashes and ends of lines.
+                yield f"gameye_{gauge}{{location={json.dumps(name, ensure_ascii=False)}}} {number}\n"
         yield "# TYPE gameye_players gauge\n"
         yield f"gameye_players {sum(len(session.players) for session in self._live.values())}\n"
 

@@ -59,6 +59,12 @@ async def test_what_is_no_fault_is_refused_with_a_reason_and_changes_nothing(bod
         assert not emulator.faults
 
 
+async def test_a_body_that_does_not_decode_is_refused_with_a_reason():
+    async with serving() as (_, call):
+        reply = await call("POST", "/_emulator/faults", data=b"none", headers={"Content-Encoding": "gzip"})
+        assert (reply.status, reply.json) == (400, {"error": "the body must be JSON"})
+
+
 async def test_a_location_can_be_filled_and_emptied():
     async with serving(locations={"europe": 5}) as (_, call):
         reply = await call("POST", "/_emulator/locations/europe", json={"full": True})
@@ -269,6 +275,21 @@ async def test_other_sites_are_kept_out(method, path, headers):
         reply = await call(method, f"/_emulator{path}", headers=headers, json={"kind": "html_502"})
         assert reply.status == 403
         assert list(emulator.faults) == [Fault("latency")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example", "Host": "evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+    ],
+)
+async def test_other_sites_cannot_launch_with_the_token_that_everybody_knows(headers):
+    async with serving() as (emulator, call):
+        reply = await call("POST", "/session", json=LAUNCH, headers=headers)
+        assert (reply.status, reply.json["code"]) == (403, "FORBIDDEN")
+        assert not emulator.world.live
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])

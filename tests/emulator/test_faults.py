@@ -114,10 +114,11 @@ async def test_a_refusal_after_the_commit_hides_a_session():
         assert len(emulator.world.live) == 1
 
 
-async def test_a_rate_refusal_can_say_when_to_come_back():
-    async with serving(faults=[Fault("refuse", status=429, retry_after=2)]) as (_, call):
+@pytest.mark.parametrize(("after", "header"), [(2, "2"), (0.5, "0.5"), (1_234_567, "1234567")])
+async def test_a_rate_refusal_can_say_when_to_come_back(after, header):
+    async with serving(faults=[Fault("refuse", status=429, retry_after=after)]) as (_, call):
         reply = await call("GET", "/session")
-        assert (reply.status, reply.headers["Retry-After"]) == (429, "2")
+        assert (reply.status, reply.headers["Retry-After"]) == (429, header)
 
 
 @pytest.mark.parametrize(("when", "sessions"), [("before", 0), ("after", 1)])

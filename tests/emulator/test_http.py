@@ -128,6 +128,20 @@ def test_a_followed_log_ends_when_the_ttl_expires_though_nobody_calls():
     run_virtually(scenario)
 
 
+def test_a_follower_of_a_quiet_session_that_has_left_is_given_up():
+    async def scenario():
+        async with serving(new_world(loop_time)) as (emulator, call):
+            await call("POST", "/session", json=LAUNCH | {"id": "m-1"})
+            tasks = len(asyncio.all_tasks())
+            async with call.session.get(f"{emulator.url}/logs?id=m-1&follow=true"):
+                pass
+            await asyncio.sleep(60)
+            assert len(emulator.requests) == 2
+            assert len(asyncio.all_tasks()) <= tasks
+
+    run_virtually(scenario)
+
+
 async def test_http_1_0_can_follow_too():
     async with serving() as (emulator, call):
         await call("POST", "/session", json=LAUNCH | {"id": "m-1"})

@@ -56,6 +56,14 @@ async def test_nothing_that_clients_send_is_markup():
     assert "&lt;script&gt;" in page
 
 
+async def test_half_a_surrogate_pair_does_not_hide_the_page():
+    async with serving() as (emulator, call):
+        emulator.world.launch(LAUNCH | {"id": "\ud800", "labels": {"k": "\udfff"}})
+        emulator.world.launch(LAUNCH | {"id": "m-2"})
+        assert (await call("GET", "/_emulator/")).status == 200
+        assert "m-2" in await text(call)
+
+
 async def test_only_the_newest_sessions_are_shown():
     async with serving() as (emulator, call):
         for number in range(500):

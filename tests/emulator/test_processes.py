@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gameye_async.emulator import Emulator
+from gameye_async.emulator import Emulator, Quirks
+from gameye_async.emulator.container import Container
 from gameye_async.emulator.placement import LoopbackMachine, loopback
 from gameye_async.emulator.processes import Processes, parse_command
 from gameye_async.emulator.watch import Watch
@@ -38,10 +39,10 @@ def shell(code: str) -> list[str]:
 
 @asynccontextmanager
 async def launched(
-    command: list[str], *, grace: float = 5.0, **fields
+    command: list[str], *, grace: float = 5.0, quirks: Quirks | None = None, **fields
 ) -> AsyncIterator[tuple[Emulator, Caller]]:
     """An emulator that runs a command, with one session `m-1`."""
-    async with serving(run=command, grace=grace) as (emulator, call):
+    async with serving(run=command, grace=grace, quirks=quirks or Quirks()) as (emulator, call):
         reply = await call("POST", "/session", json=LAUNCH | {"id": "m-1"} | fields)
         assert reply.status == 201, reply.body
         yield emulator, call
@@ -243,6 +244,32 @@ async def test_a_forgotten_session_leaves_no_folder():
         clock.now = 61
         world.settle()
         assert not folder.exists()  # noqa: ASYNC240  -- see above
+
+
+async def test_a_platform_that_lost_its_memory_leaves_no_folder():
+    async with launched(shell("pwd; exec sleep 60"), grace=0) as (emulator, _):
+        folder = Path((await log(emulator, "\n")).strip())
+        emulator.restart(keep_memory=False)
+        assert not folder.exists()  # noqa: ASYNC240  -- nobody else wants the loop
+        assert emulator.history.counts["forgotten"] == 1
+
+
+async def test_an_id_that_is_used_again_leaves_no_folder_of_the_earlier_session():
+    async with launched(shell("pwd"), quirks=Quirks(reuse_ended_id=True)) as (emulator, call):
+        await over(emulator)
+        folder = Path(emulator.world.logs("m-1").decode().strip())
+        assert (await call("POST", "/session", json=LAUNCH | {"id": "m-1"})).status == 201
+        assert not folder.exists()  # noqa: ASYNC240  -- see above
+
+
+async def test_a_process_that_is_stopped_while_it_starts_does_not_stay(tmp_path):
+    container = Container(("sleep", "60"), tmp_path, os.environ)
+    starting = asyncio.create_task(container.start())
+    await asyncio.sleep(0)
+    container.stop(grace=60)
+    await starting
+    async with asyncio.timeout(10):
+        assert await container.ended() == 128 + signal.SIGKILL
 
 
 async def test_a_command_that_the_system_refuses_is_a_session_that_did_not_start():

@@ -325,6 +325,11 @@ def test_tags_can_differ_between_locations_during_a_rollout():
     assert world.tag_exists("us-east", "my-game", "2") == {"exists": False}
 
 
+def test_metrics_quote_the_names_of_locations():
+    world = new_world(Clock(), locations=['say "hi"\\\n'])
+    assert 'gameye_sessions{location="say \\"hi\\"\\\\\\n"} 0\n' in world.metrics()
+
+
 def test_regions_health_and_metrics_answer():
     world = new_world(Clock(), locations=("europe", "us-east"))
     world.launch(LAUNCH)

@@ -1,6 +1,7 @@
 """The page at `/_emulator/`: rendered here, refreshed by one small script whenever something happens."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
@@ -27,15 +28,15 @@ def page_routes(look: Callable[[], dict[str, Any]]) -> Iterable[web.RouteDef]:
 
     async def page(request: web.Request) -> web.Response:
         url = f"{request.scheme}://{request.host}"
-        return web.Response(text=render(template, look(), url), content_type="text/html", headers=_SECURITY)
+        # JSON may hold halves of surrogate pairs, which UTF-8 cannot.
+        body = render(template, look(), url).encode(errors="replace")
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=_SECURITY)
 
     yield web.get("/", page)
     for name, media_type in _ASSETS.items():
-        yield web.get(f"/{name}", _asset(folder.joinpath(name).read_text(encoding="utf-8"), media_type))
+        text = folder.joinpath(name).read_text(encoding="utf-8")
+        yield web.get(f"/{name}", partial(_asset, text, media_type))
 
 
-def _asset(text: str, media_type: str) -> Callable[[web.Request], Any]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=media_type, headers=_SECURITY)
-
-    return answer
+async def _asset(text: str, media_type: str, _request: web.Request) -> web.Response:
+    return web.Response(text=text, content_type=media_type, headers=_SECURITY)

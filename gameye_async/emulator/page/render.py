@@ -21,13 +21,7 @@ _STATUS_TONES: Final = {
 
 
 def render(template: str, state: Mapping[str, Any], url: str) -> Markup:
-    """The whole page.
-
-    Args:
-        template: Its frame.
-        state: What `Look` answers.
-        url: Where the emulator is, as its reader spells it.
-    """
+    """The whole page: its frame, what `state_of` answers, and the address as its reader spells it."""
     return markup(
         template,
         url=url,
