@@ -56,12 +56,13 @@ async def wait_for_tag(
     names = tuple(dict.fromkeys([locations] if isinstance(locations, str) else locations))
     if not names:
         raise ConfigurationError("name at least one location")
+    requests = {name: _api.tag_exists(name, image, version) for name in names}
     missing = names
     trouble: list[str] = []
     rounds = 0
 
     async def ask(name: str) -> bool | GameyeError:
-        return await caller.once(_api.tag_exists(name, image, version), options)
+        return await caller.once(requests[name], options)
 
     with caller.sweeper.until(caller.clock() + seconds):
         while True:
