@@ -15,7 +15,6 @@ from gameye_async._options import (
     Options,
     Terms,
 )
-from gameye_async.errors import ConfigurationError
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session
 
@@ -45,8 +44,8 @@ class AfterLaunch(ABC):
         """How a launch is made with these arguments."""
 
     @abstractmethod
-    def _with_ttl(self, request: LaunchRequest) -> LaunchRequest:
-        """The request with the client's time to live, if it has none."""
+    def _request(self, request: LaunchRequest | None, fields: dict[str, Any]) -> LaunchRequest:
+        """What to launch: a request or its fields, with the client's time to live if it has none."""
 
     @overload
     def running(
@@ -103,14 +102,10 @@ class AfterLaunch(ABC):
         from gameye_async._readiness import running
 
         core = self._core()
-        if request is None:
-            request = LaunchRequest(**fields)
-        elif fields:
-            raise ConfigurationError("give a LaunchRequest or its fields, not both")
         if ready_within is None and probe is not None:
             ready_within = 30.0
         terms = self._terms(deadline, idempotent=False, on_abandon=None)
-        return running(core.launcher, self._with_ttl(request), terms, probe, ready_within)
+        return running(core.launcher, self._request(request, fields), terms, probe, ready_within)
 
     async def wait_until_ready(
         self,

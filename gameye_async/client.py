@@ -242,18 +242,9 @@ class AsyncGameye(Operations, AfterLaunch):
             GameyeError: Anything else; then no session of this launch is running or will run.
         """
         core = self._core()
-        if request is None:
-            try:
-                request = LaunchRequest(**fields)
-            except ConfigurationError as error:
-                # The frames that refused a field hold the others, env among them.
-                raise error.with_traceback(None) from None
-            finally:
-                fields.clear()
-        elif fields:
-            raise ConfigurationError("give a LaunchRequest or its fields, not both")
         return await core.launcher.launch(
-            self._with_ttl(request), self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
+            self._request(request, fields),
+            self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon),
         )
 
     def launch_many(
@@ -309,6 +300,19 @@ class AsyncGameye(Operations, AfterLaunch):
             idempotent,
             on_abandon or ("leave" if idempotent else "stop"),
         )
+
+    def _request(self, request: LaunchRequest | None, fields: dict[str, Any]) -> LaunchRequest:
+        if request is None:
+            try:
+                request = LaunchRequest(**fields)
+            except ConfigurationError as error:
+                # The frames that refused a field hold the others, env among them.
+                raise error.with_traceback(None) from None
+            finally:
+                fields.clear()
+        elif fields:
+            raise ConfigurationError("give a LaunchRequest or its fields, not both")
+        return self._with_ttl(request)
 
     def _with_ttl(self, request: LaunchRequest) -> LaunchRequest:
         if self._default_ttl is None or not isinstance(request, LaunchRequest) or request.ttl is not None:
