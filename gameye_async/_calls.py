@@ -197,6 +197,19 @@ class Caller:
         """A request that got no answer, with where it went: the address itself may be wrong."""
         return f"{request.method} {self.origin}{request.template}"
 
+    async def admit(self, request: Request[Any], until: float) -> Credential | NotSentError:
+        """Take a place for an attempt, and the header to send with it; until a loop time.
+
+        Raises:
+            AuthenticationError: The API refused the token a moment ago.
+            ConfigurationError: The token callable gave something that cannot be a token.
+        """
+        with self.sweeper.until(until):
+            credential = await self.credential()
+            await self.control.enter()
+            return credential
+        return NotSentError(f"{request.method} {request.template}: no place was free in time.")
+
     async def _attempt(
         self,
         request: Request[T],
@@ -205,12 +218,9 @@ class Caller:
         tried: list[Attempt],
         events: "CallEvents | None",
     ) -> T | GameyeError:
-        credential: Credential | None = None
-        with self.sweeper.until(until) as limit:
-            credential = await self.credential()
-            await self.control.enter()
-        if limit.expired or credential is None:
-            return NotSentError(f"{request.method} {request.template}: no place was free in time.")
+        credential = await self.admit(request, until)
+        if isinstance(credential, NotSentError):
+            return credential
         started = self.clock()
         if events is not None:
             events.attempt_started(request)

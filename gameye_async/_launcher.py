@@ -129,12 +129,13 @@ class Launcher:
 
         Raises:
             StopUnconfirmedError: No answer came; it is stopped in the background.
+            ClientClosedError: No answer came until the client was closed; the session is reported.
         """
         # All of it in a task of its own, so that also a cancelled stop goes on when it is not confirmed.
         task = self.supervisor.spawn(self._stop(session_id, options))
         # When the caller has gone, nobody else looks at what it raised.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return await self.supervisor.wait_for(task, f"the stop of session {session_id}")
 
     async def _stop(self, session_id: str, options: Options) -> bool:
         tried: list[Attempt] = []
@@ -144,6 +145,10 @@ class Launcher:
             stopped = False
             if session_id not in self._delivered and not _unanswered(tried):
                 raise
+        except asyncio.CancelledError:
+            # The client is being closed: it is too late to stop anything, so that it is reported.
+            self.supervisor.stop_later(session_id, options)
+            raise
         except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
             self.supervisor.stop_later(session_id, options)
             raise StopUnconfirmedError(

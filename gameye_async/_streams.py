@@ -7,7 +7,7 @@ from gameye_async import _policy
 from gameye_async._calls import Caller, record
 from gameye_async._exchange import Request, Streaming
 from gameye_async._options import Options
-from gameye_async.errors import Attempt, BadAnswerError, GameyeError
+from gameye_async.errors import Attempt, BadAnswerError, GameyeError, NotSentError
 
 if TYPE_CHECKING:
     from gameye_async.telemetry.emitter import CallEvents
@@ -74,9 +74,10 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     tried: list[Attempt],
     events: "CallEvents | None",
 ) -> Streaming | GameyeError:
-    credential = await caller.credential()
     # A place is held for the opening only: followed logs must not be in the way of a stop.
-    await caller.control.enter()
+    credential = await caller.admit(request, until)
+    if isinstance(credential, NotSentError):
+        return credential
     started = caller.clock()
     if events is not None:
         events.attempt_started(request)
