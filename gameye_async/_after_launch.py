@@ -7,25 +7,21 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+import gameye_async  # noqa: TC001  -- in annotations, whose names are imported when they are evaluated
 from gameye_async._options import (
     MAX_DOWNLOAD,
     MAX_MEMBERS,
     MAX_UNPACKED,
     OnAbandon,
     Options,
+    Probe,
     Terms,
 )
-from gameye_async.launch_request import LaunchRequest
+from gameye_async.launch_request import LaunchFields, LaunchRequest
 from gameye_async.models import Session
 
 if TYPE_CHECKING:
-    from gameye_async._artifacts import Artifact
-    from gameye_async._collect import Collected
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
-    from gameye_async._rollout import Rollout
-    from gameye_async.probes import Probe
-    from gameye_async.records import SessionDetails, SessionSummary
 
 AnyPath = str | os.PathLike[str]
 
@@ -53,7 +49,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
     ) -> AbstractAsyncContextManager[Session]: ...
@@ -64,10 +60,10 @@ class AfterLaunch(ABC):
         request: None = None,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> AbstractAsyncContextManager[Session]: ...
 
     def running(
@@ -75,7 +71,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest | None = None,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
         **fields: Any,
@@ -111,10 +107,10 @@ class AfterLaunch(ABC):
         self,
         session: Session,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         timeout: float = 30.0,  # noqa: ASYNC109  -- the time until players give up, which raises our own error
-        on_progress: "Callable[[SessionDetails], object] | None" = None,
-    ) -> "SessionDetails":
+        on_progress: "Callable[[gameye_async.SessionDetails], object] | None" = None,
+    ) -> "gameye_async.SessionDetails":
         """Wait until a session runs and, if there is a probe, until the game itself answers.
 
         Args:
@@ -148,7 +144,7 @@ class AfterLaunch(ABC):
         version: str | None = None,
         labels: Mapping[str, str] | None = None,
         players_above: int | None = None,
-    ) -> "SessionSummary | None":
+    ) -> "gameye_async.SessionSummary | None":
         """Join players to the fullest running session that has room for all of them.
 
         Several matchmakers may do this at once: whoever joins and finds the session above its capacity leaves
@@ -188,7 +184,7 @@ class AfterLaunch(ABC):
         version: str,
         *,
         timeout: float = 900.0,  # noqa: ASYNC109  -- the length of a rollout, which raises our own error
-        on_progress: "Callable[[Rollout], object] | None" = None,
+        on_progress: "Callable[[gameye_async.Rollout], object] | None" = None,
     ) -> None:
         """Wait until all these locations have an image's tag; pulling a large image takes minutes.
 
@@ -248,7 +244,7 @@ class AfterLaunch(ABC):
         max_bytes: int = MAX_DOWNLOAD,
         deadline: float = 300.0,
         on_progress: Callable[[int, int | None], object] | None = None,
-    ) -> "Artifact":
+    ) -> "gameye_async.Artifact":
         """Fetch a file or folder of a session that is over, as an archive (`GET /artifacts`).
 
         The archive shows up at its destination when it is whole and on the disk, and not before.
@@ -308,7 +304,7 @@ class AfterLaunch(ABC):
         *,
         deadline: float = 300.0,
         on_progress: Callable[[str, int], object] | None = None,
-    ) -> "Collected":
+    ) -> "gameye_async.Collected":
         """Stop a session and fetch its log and files before its container is gone.
 
         Args:

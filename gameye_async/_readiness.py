@@ -11,7 +11,7 @@ from gameye_async import _api
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._logs import log_tail
-from gameye_async._options import Options, Terms
+from gameye_async._options import Options, Probe, Terms
 from gameye_async.errors import (
     BadAnswerError,
     DeadlineExceededError,
@@ -26,7 +26,6 @@ from gameye_async.errors import (
 )
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session
-from gameye_async.probes import Probe
 from gameye_async.records import SessionDetails, SessionStatus
 
 PASSING = (NotSentError, NoAnswerError, BadAnswerError, RateLimitedError, ServerError)

@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager  # noqa: TC003  -- as `gameye_async`
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 import attrs
 
+import gameye_async  # noqa: TC001  -- in annotations, whose names are imported when they are evaluated
 from gameye_async._after_launch import AfterLaunch
 from gameye_async._operations import Operations
 from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
-from gameye_async.launch_request import LaunchRequest, format_ttl
+from gameye_async.launch_request import LaunchFields, LaunchRequest, format_ttl
 from gameye_async.models import OrphanRecord, Session
 from gameye_async.settings import (
     Environment,
@@ -30,14 +32,11 @@ from gameye_async.settings import (
 
 if TYPE_CHECKING:
     import ssl as tls
-    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
     from yarl import URL
 
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
-    from gameye_async.outcomes import LaunchOutcome
     from gameye_async.telemetry import Event
 
 
@@ -212,7 +211,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> Session: ...
 
     async def launch(
@@ -257,7 +256,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-    ) -> "AbstractAsyncContextManager[AsyncIterator[LaunchOutcome]]":
+    ) -> "AbstractAsyncContextManager[AsyncIterator[gameye_async.LaunchOutcome]]":
         """Launch many sessions; an async context manager over an async iterator of outcomes.
 
         Requests are taken from the source only as launches end and outcomes are consumed, so that memory does

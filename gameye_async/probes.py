@@ -6,13 +6,12 @@ among them, means not yet. These make one that tries once, within `timeout` seco
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 
+from gameye_async._options import Probe
 from gameye_async.errors import ConfigurationError
 from gameye_async.models import Session
-
-Probe = Callable[[Session], Awaitable[bool]]
 
 _PATH = re.compile(r"/[!-~]*")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d{3})[ \r\n]")
