@@ -87,25 +87,9 @@ async def download(
     on_progress: OnTransfer | None,
     with_suffix: bool = False,
 ) -> Artifact:
-    """Fetch a file or folder of a session that is over.
+    """Fetch a file or folder of a session that is over, as `AsyncGameye.download_artifact` does.
 
-    Args:
-        caller: What all calls share.
-        options: Settings of the call.
-        session_id: Whose.
-        path: Absolute path in the container.
-        destination: File to write; an older one is replaced.
-        max_bytes: Most bytes of the archive.
-        seconds: How long it may take.
-        on_progress: Called with the bytes that have come, and with how many there will be if that is known.
-        with_suffix: Whether the archive's format is appended to the destination's name.
-
-    Raises:
-        NotFoundError: There is no such session or path, or its container is gone.
-        BadAnswerError: It is too large, or no archive.
-        NoAnswerError: It was cut off.
-        DeadlineExceededError: It took too long.
-        OSError: It cannot be written.
+    With `with_suffix`, the archive's format is appended to the destination's name.
     """
     request = _api.artifact(session_id, path)
     if not with_suffix and destination.is_dir():  # noqa: ASYNC240  -- takes no longer than to make the file

@@ -75,13 +75,7 @@ class Collection:
     _until: float = field(init=False)
 
     async def run(self, paths: Iterable[str]) -> Collected:
-        """Stop the session, wait until it is over, and fetch its log and these paths.
-
-        Raises:
-            NotFoundError: There is no such session.
-            GameyeError: It must not be stopped, say with this token.
-            OSError: The directory cannot be written.
-        """
+        """Stop the session, wait until it is over, and fetch its log and these paths."""
         self._until = self.launcher.caller.clock() + self.seconds
         names = _file_names(paths)
         _make(self.directory)

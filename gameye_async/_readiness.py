@@ -58,13 +58,7 @@ class Readiness:
     _probing: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def wait(self, seconds: float) -> SessionDetails:
-        """Wait for at most `seconds`.
-
-        Raises:
-            SessionEndedError: It is over; with the last lines of its log.
-            DeadlineExceededError: It was not ready in time.
-            GameyeError: It cannot be looked at.
-        """
+        """Wait for at most `seconds`, as `AsyncGameye.wait_until_ready` does."""
         try:
             with self.caller.sweeper.until(self.caller.clock() + seconds):
                 return await self._watch(self.caller.clock() + self.options.retry.consistency)
@@ -142,15 +136,7 @@ class Readiness:
 async def running(
     launcher: Launcher, request: LaunchRequest, terms: Terms, probe: Probe | None, ready_within: float | None
 ) -> AsyncGenerator[Session, None]:
-    """Launch a session, wait until it is ready if asked to, and stop it in the end, whatever happens.
-
-    Args:
-        launcher: Launches and stops.
-        request: What to launch.
-        terms: How.
-        probe: Says when it is ready.
-        ready_within: Seconds to wait for that; None does not wait.
-    """
+    """Launch a session and stop it in the end, whatever happens, as `AsyncGameye.running` does."""
     session = await launcher.launch(request, terms)
     try:
         if ready_within is not None:

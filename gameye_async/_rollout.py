@@ -38,21 +38,7 @@ async def wait_for_tag(
     seconds: float,
     on_progress: Callable[[Rollout], object] | None,
 ) -> None:
-    """Ask all locations for a tag until each has it.
-
-    Args:
-        caller: What all calls share.
-        options: Settings of the calls.
-        locations: Their names.
-        image: Application name.
-        version: The tag.
-        seconds: How long to wait.
-        on_progress: Called after each round.
-
-    Raises:
-        DeadlineExceededError: It is still missing somewhere.
-        GameyeError: The API refuses to answer.
-    """
+    """Ask all locations for a tag until each has it, as `AsyncGameye.wait_for_tag` does."""
     names = tuple(dict.fromkeys([locations] if isinstance(locations, str) else locations))
     if not names:
         raise ConfigurationError("name at least one location")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gameye_async import DeadlineExceededError, NotFoundError, PermissionDeniedError
+from gameye_async import AsyncGameye, DeadlineExceededError, NotFoundError, PermissionDeniedError
 from gameye_async.emulator import Fault, Quirks
-from tests.after_launch.harness import FIELDS, Client, Stage, stage
+from tests.after_launch.harness import FIELDS, Stage, stage
 from tests.clients import failure
 from tests.reliability.stage import in_virtual_time
 
 
-async def launch(place: Stage, gameye: Client) -> str:
+async def launch(place: Stage, gameye: AsyncGameye) -> str:
     session = await gameye.launch(**FIELDS)
     place.world.write_log(session.id, "ready\n\x1b[31mpanic\x1b[0m\n")
     place.world.put_file(session.id, "/srv/replays/1.bin", b"replay")

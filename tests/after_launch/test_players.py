@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from gameye_async import (
+    AsyncGameye,
     ClientClosedError,
     ConfigurationError,
     GameyeError,
@@ -14,14 +15,14 @@ from gameye_async import (
     Timeouts,
 )
 from gameye_async.emulator import Fault, Quirks, World
-from tests.after_launch.harness import FIELDS, WEST, Client, Stage, stage
+from tests.after_launch.harness import FIELDS, WEST, Stage, stage
 from tests.clients import failure
 from tests.reliability.stage import in_virtual_time
 
 IMAGE = FIELDS["image"]
 
 
-async def launch(gameye: Client, *players: str, **fields: object) -> str:
+async def launch(gameye: AsyncGameye, *players: str, **fields: object) -> str:
     session = await gameye.launch(**FIELDS | fields)
     if players:
         await gameye.join(session.id, players)
