@@ -53,7 +53,7 @@ class NewFile:
             OSError: It cannot be written there.
         """
         handle, name = tempfile.mkstemp(
-            prefix=f".{destination.name}-", suffix=".part", dir=destination.parent
+            prefix=f".{destination.name[:50]}-", suffix=".part", dir=destination.parent
         )
         return cls(Path(name), os.fdopen(handle, "wb"))
 

@@ -113,7 +113,7 @@ def _extract(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(f"{directory} exists and is not an empty directory")
     # Everything is made in a folder that nobody else knows, so that no name can lead out of it.
-    room = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", suffix=".part", dir=directory.parent))
+    room = Path(tempfile.mkdtemp(prefix=f".{directory.name[:50]}-", suffix=".part", dir=directory.parent))
     unpacking = _Unpacking(room, max_members, max_bytes, report)
     try:
         with archive.open("rb") as file, _refusing():
