@@ -110,7 +110,7 @@ class Operations(ABC):
 
         return _many.stop_many(
             self._core(),
-            session_ids,
+            [session_ids] if isinstance(session_ids, str) else session_ids,
             self._options,
             concurrency=concurrency,
             on_progress=on_progress,
