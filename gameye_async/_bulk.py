@@ -51,6 +51,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
     concurrency: int
     ordered: bool
     on_progress: Callable[[], object] | None
+    _entered: bool = field(default=False, init=False)
     _items: AsyncIterator[ItemT] = field(init=False)
     _pulling: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _pulled: int = field(default=0, init=False)
@@ -73,6 +74,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
         self._room = asyncio.Semaphore(2 * self.concurrency)
         # First what may fail: a block that is not entered is not left.
         self._tick()
+        self._entered = True
         self._hire()
         return self
 
@@ -100,6 +102,8 @@ class Bulk(Generic[ItemT, OutcomeT]):
         return self
 
     async def __anext__(self) -> OutcomeT:
+        if not self._entered:
+            raise RuntimeError("outcomes are consumed inside `async with`, which ends what is under way")
         if self._consumer is not None:
             raise RuntimeError("outcomes are consumed by one task at a time")
         while self._consumed not in self._done:

@@ -476,6 +476,14 @@ async def test_a_log_waits_no_longer_for_a_place_than_its_deadline():
         await describing
 
 
+async def test_a_log_is_read_inside_its_block():
+    """Or nobody would close its connection."""
+    async with FaultServer(hang()) as server, client_of(server) as gameye:
+        with pytest.raises(RuntimeError, match="inside `async with`"):
+            await anext(gameye.logs("match-1"))
+    assert server.requests == []
+
+
 async def test_a_log_needs_an_open_client():
     async with FaultServer(hang()) as server:
         gameye = client_of(server)

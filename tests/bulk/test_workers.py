@@ -198,3 +198,14 @@ def test_a_progress_callback_that_fails_at_once_starts_nothing():
     run(main)
 
     assert ledger.pulled == []
+
+
+def test_outcomes_are_consumed_inside_their_block():
+    """Without it nothing would be begun, and the outcomes would seem to be at their end."""
+    ledger = Ledger()
+
+    async def main():
+        with pytest.raises(RuntimeError, match="inside `async with`"):
+            await anext(ledger.bulk([1, 2], float))
+
+    run(main)
