@@ -17,6 +17,7 @@ from gameye_async._options import MAX_DOWNLOAD, Options
 from gameye_async.errors import (
     AuthenticationError,
     BadAnswerError,
+    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     GameyeError,
@@ -29,6 +30,7 @@ from gameye_async.errors import (
 _FINAL = (
     AuthenticationError,
     BadAnswerError,
+    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     PermissionDeniedError,
@@ -105,9 +107,12 @@ class Collection:
         while True:
             self._tell("wait")
             seen = await caller.once(_api.describe(self.session_id), self.options)
-            if isinstance(seen, NotFoundError):
-                return
-            if not isinstance(seen, GameyeError) and seen.status and seen.status.is_over:
+            if isinstance(seen, GameyeError):
+                # Also when it may not be looked at: its files may still be had.
+                is_final = not isinstance(seen, _policy.PASSING)
+            else:
+                is_final = seen.status is not None and seen.status.is_over
+            if is_final:
                 return
             tries += 1
             await asyncio.sleep(_policy.poll_delay(tries, caller.rng))

@@ -7,28 +7,21 @@ from random import Random
 
 from attrs import define, field
 
-from gameye_async import _api
+from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._logs import log_tail
 from gameye_async._options import Options, Probe, Terms
 from gameye_async.errors import (
-    BadAnswerError,
     DeadlineExceededError,
     GameyeError,
-    NoAnswerError,
     NotFoundError,
-    NotSentError,
-    RateLimitedError,
-    ServerError,
     SessionEndedError,
     StopUnconfirmedError,
 )
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session
 from gameye_async.records import SessionDetails, SessionStatus
-
-PASSING = (NotSentError, NoAnswerError, BadAnswerError, RateLimitedError, ServerError)
 
 
 def interval(tries: int, rng: Random) -> float:
@@ -115,7 +108,7 @@ class Readiness:
                 )
             if self.caller.clock() < visible_by:
                 return None
-        if not isinstance(seen, PASSING):
+        if not isinstance(seen, _policy.PASSING):
             raise seen
         return None
 

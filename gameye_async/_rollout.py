@@ -7,10 +7,9 @@ from random import Random
 
 from attrs import frozen
 
-from gameye_async import _api
+from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._options import Options
-from gameye_async._readiness import PASSING
 from gameye_async.errors import ConfigurationError, DeadlineExceededError, GameyeError
 from gameye_async.records import Location
 
@@ -55,7 +54,7 @@ async def wait_for_tag(
             answers = await asyncio.gather(*map(ask, missing))
             errors = [answer for answer in answers if isinstance(answer, GameyeError)]
             for error in errors:
-                if not isinstance(error, PASSING):
+                if not isinstance(error, _policy.PASSING):
                     raise error
             trouble = [error.message for error in errors[-1:]]
             missing = tuple(name for name, answer in zip(missing, answers, strict=True) if answer is not True)

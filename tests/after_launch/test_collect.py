@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gameye_async import AsyncGameye, DeadlineExceededError, NotFoundError, PermissionDeniedError
+from gameye_async import (
+    AsyncGameye,
+    ClientClosedError,
+    DeadlineExceededError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from gameye_async.emulator import Fault, Quirks
 from tests.after_launch.harness import FIELDS, Stage, stage
 from tests.clients import failure
@@ -234,6 +240,29 @@ async def test_a_stop_that_gets_no_answer_is_given_up_at_the_deadline(tmp_path):
         await asyncio.sleep(20.0)
         assert place.world.live == []
     assert collected.errors.keys() == {"log", "/srv"}
+
+
+@in_virtual_time
+async def test_a_session_that_may_not_be_looked_at_is_collected_all_the_same(tmp_path):
+    """A token need not have the scope of reading sessions."""
+    async with stage(Fault("refuse", operation="describe-session", status=403)) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path)
+        assert place.now < 15
+    assert collected.errors == {}
+
+
+@in_virtual_time
+async def test_a_collection_that_the_client_does_not_outlive_ends(tmp_path):
+    async with stage(stop_seconds=100.0) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collecting = asyncio.create_task(gameye.collect(session_id, ["/srv"], tmp_path))
+        await asyncio.sleep(3.0)
+        before = place.now
+        await gameye.aclose()
+        collected = await collecting
+        assert place.now - before < 5
+    assert {type(error) for error in collected.errors.values()} == {ClientClosedError}
 
 
 @in_virtual_time
