@@ -12,7 +12,7 @@ from gameye_async._launch import Launch
 from gameye_async._limiter import Pace
 from gameye_async._options import Options, Terms
 from gameye_async._pacing import Blame, LocationGates
-from gameye_async._supervisor import Supervisor
+from gameye_async._supervisor import UNCONFIRMED, Supervisor
 from gameye_async.errors import (
     Attempt,
     CapacityError,
@@ -146,8 +146,7 @@ class Launcher:
             if session_id not in self._delivered and not _unanswered(tried):
                 raise
         except asyncio.CancelledError:
-            # The client is being closed: it is too late to stop anything, so that it is reported.
-            self.supervisor.stop_later(session_id, options)
+            self.supervisor.report(session_id, self.caller.clock(), UNCONFIRMED)
             raise
         except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
             self.supervisor.stop_later(session_id, options)

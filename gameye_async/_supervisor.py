@@ -25,6 +25,7 @@ T = TypeVar("T")
 _log = logging.getLogger("gameye_async")
 
 _CLOSED = "the client was closed before it could be stopped"
+UNCONFIRMED = "the client was closed before its stop was confirmed"
 
 
 @define(eq=False, repr=False)
@@ -150,6 +151,6 @@ class Supervisor:
                 tries += 1
                 await asyncio.sleep(_policy.poll_delay(tries, self.caller.rng))
         except asyncio.CancelledError:
-            self.report(session_id, since, "the client was closed before its stop was confirmed")
+            self.report(session_id, since, UNCONFIRMED)
             raise
         self.report(session_id, since, "its stop was never confirmed")
