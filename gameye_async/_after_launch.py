@@ -7,26 +7,21 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+import gameye_async  # noqa: TC001  -- in annotations, whose names are imported when they are evaluated
 from gameye_async._options import (
     MAX_DOWNLOAD,
     MAX_MEMBERS,
     MAX_UNPACKED,
     OnAbandon,
     Options,
+    Probe,
     Terms,
 )
-from gameye_async.errors import ConfigurationError
-from gameye_async.launch_request import LaunchRequest
+from gameye_async.launch_request import LaunchFields, LaunchRequest
 from gameye_async.models import Session
 
 if TYPE_CHECKING:
-    from gameye_async._artifacts import Artifact
-    from gameye_async._collect import Collected
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
-    from gameye_async._rollout import Rollout
-    from gameye_async.probes import Probe
-    from gameye_async.records import SessionDetails, SessionSummary
 
 AnyPath = str | os.PathLike[str]
 
@@ -45,8 +40,8 @@ class AfterLaunch(ABC):
         """How a launch is made with these arguments."""
 
     @abstractmethod
-    def _with_ttl(self, request: LaunchRequest) -> LaunchRequest:
-        """The request with the client's time to live, if it has none."""
+    def _request(self, request: LaunchRequest | None, fields: dict[str, Any]) -> LaunchRequest:
+        """What to launch: a request or its fields, with the client's time to live if it has none."""
 
     @overload
     def running(
@@ -54,7 +49,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
     ) -> AbstractAsyncContextManager[Session]: ...
@@ -65,10 +60,10 @@ class AfterLaunch(ABC):
         request: None = None,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> AbstractAsyncContextManager[Session]: ...
 
     def running(
@@ -76,7 +71,7 @@ class AfterLaunch(ABC):
         request: LaunchRequest | None = None,
         /,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         ready_within: float | None = None,
         deadline: float | None = None,
         **fields: Any,
@@ -103,23 +98,19 @@ class AfterLaunch(ABC):
         from gameye_async._readiness import running
 
         core = self._core()
-        if request is None:
-            request = LaunchRequest(**fields)
-        elif fields:
-            raise ConfigurationError("give a LaunchRequest or its fields, not both")
         if ready_within is None and probe is not None:
             ready_within = 30.0
         terms = self._terms(deadline, idempotent=False, on_abandon=None)
-        return running(core.launcher, self._with_ttl(request), terms, probe, ready_within)
+        return running(core.launcher, self._request(request, fields), terms, probe, ready_within)
 
     async def wait_until_ready(
         self,
         session: Session,
         *,
-        probe: "Probe | None" = None,
+        probe: Probe | None = None,
         timeout: float = 30.0,  # noqa: ASYNC109  -- the time until players give up, which raises our own error
-        on_progress: "Callable[[SessionDetails], object] | None" = None,
-    ) -> "SessionDetails":
+        on_progress: "Callable[[gameye_async.SessionDetails], object] | None" = None,
+    ) -> "gameye_async.SessionDetails":
         """Wait until a session runs and, if there is a probe, until the game itself answers.
 
         Args:
@@ -153,7 +144,7 @@ class AfterLaunch(ABC):
         version: str | None = None,
         labels: Mapping[str, str] | None = None,
         players_above: int | None = None,
-    ) -> "SessionSummary | None":
+    ) -> "gameye_async.SessionSummary | None":
         """Join players to the fullest running session that has room for all of them.
 
         Several matchmakers may do this at once: whoever joins and finds the session above its capacity leaves
@@ -193,7 +184,7 @@ class AfterLaunch(ABC):
         version: str,
         *,
         timeout: float = 900.0,  # noqa: ASYNC109  -- the length of a rollout, which raises our own error
-        on_progress: "Callable[[Rollout], object] | None" = None,
+        on_progress: "Callable[[gameye_async.Rollout], object] | None" = None,
     ) -> None:
         """Wait until all these locations have an image's tag; pulling a large image takes minutes.
 
@@ -253,7 +244,7 @@ class AfterLaunch(ABC):
         max_bytes: int = MAX_DOWNLOAD,
         deadline: float = 300.0,
         on_progress: Callable[[int, int | None], object] | None = None,
-    ) -> "Artifact":
+    ) -> "gameye_async.Artifact":
         """Fetch a file or folder of a session that is over, as an archive (`GET /artifacts`).
 
         The archive shows up at its destination when it is whole and on the disk, and not before.
@@ -313,7 +304,7 @@ class AfterLaunch(ABC):
         *,
         deadline: float = 300.0,
         on_progress: Callable[[str, int], object] | None = None,
-    ) -> "Collected":
+    ) -> "gameye_async.Collected":
         """Stop a session and fetch its log and files before its container is gone.
 
         Args:

@@ -42,34 +42,31 @@ class Artifact:
 class NewFile:
     """A file that shows up at its destination when it is whole, and not before."""
 
-    destination: Path
     _part: Path
     _file: IO[bytes]
 
     @classmethod
-    def at(cls, destination: Path) -> Self:
-        """Begin one beside its destination, so that it can be moved there in one step.
+    def beside(cls, destination: Path) -> Self:
+        """Begin one where it can be moved to its destination in one step.
 
         Raises:
             OSError: It cannot be written there.
         """
-        if destination.is_dir():
-            raise IsADirectoryError(f"{destination} is a directory; name the file to write")
         handle, name = tempfile.mkstemp(
-            prefix=f".{destination.name}-", suffix=".part", dir=destination.parent
+            prefix=f".{destination.name[:50]}-", suffix=".part", dir=destination.parent
         )
-        return cls(destination, Path(name), os.fdopen(handle, "wb"))
+        return cls(Path(name), os.fdopen(handle, "wb"))
 
     def write(self, data: bytes) -> None:
         """Append to it."""
         self._file.write(data)
 
-    def finish(self) -> None:
+    def finish(self, destination: Path) -> None:
         """Have it on the disk, and move it to its destination; blocks."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._part.replace(self.destination)
+        self._part.replace(destination)
 
     def discard(self) -> None:
         """Remove what was written, unless it is finished."""
@@ -88,28 +85,16 @@ async def download(
     max_bytes: int,
     seconds: float,
     on_progress: OnTransfer | None,
+    with_suffix: bool = False,
 ) -> Artifact:
-    """Fetch a file or folder of a session that is over.
+    """Fetch a file or folder of a session that is over, as `AsyncGameye.download_artifact` does.
 
-    Args:
-        caller: What all calls share.
-        options: Settings of the call.
-        session_id: Whose.
-        path: Absolute path in the container.
-        destination: File to write; an older one is replaced.
-        max_bytes: Most bytes of the archive.
-        seconds: How long it may take.
-        on_progress: Called with the bytes that have come, and with how many there will be if that is known.
-
-    Raises:
-        NotFoundError: There is no such session or path, or its container is gone.
-        BadAnswerError: It is too large, or no archive.
-        NoAnswerError: It was cut off.
-        DeadlineExceededError: It took too long.
-        OSError: It cannot be written.
+    With `with_suffix`, the archive's format is appended to the destination's name.
     """
     request = _api.artifact(session_id, path)
-    file = NewFile.at(destination)
+    if not with_suffix and destination.is_dir():  # noqa: ASYNC240  -- takes no longer than to make the file
+        raise IsADirectoryError(f"{destination} is a directory; name the file to write")
+    file = NewFile.beside(destination)
     until = caller.clock() + seconds
     size = 0
     head = b""
@@ -138,7 +123,9 @@ async def download(
                 f"the download of {path} took more than {seconds:g} s; {size} bytes had come"
             )
         kind = _format(head)
-        await asyncio.to_thread(file.finish)
+        if with_suffix:
+            destination = destination.with_name(f"{destination.name}.{kind}")
+        await asyncio.to_thread(file.finish, destination)
     finally:
         file.discard()
     return Artifact(destination, kind, size)

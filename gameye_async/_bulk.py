@@ -5,7 +5,6 @@ and stalls the event loop for almost a second at a hundred thousand.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -15,7 +14,7 @@ from collections.abc import (
     Iterator,
 )
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from attrs import define, field
 
@@ -52,6 +51,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
     concurrency: int
     ordered: bool
     on_progress: Callable[[], object] | None
+    _entered: bool = field(default=False, init=False)
     _items: AsyncIterator[ItemT] = field(init=False)
     _pulling: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _pulled: int = field(default=0, init=False)
@@ -60,7 +60,10 @@ class Bulk(Generic[ItemT, OutcomeT]):
     # A dict for its order: a set of tasks is walked by address.
     _workers: dict[asyncio.Task[None], None] = field(factory=dict[asyncio.Task[None], None], init=False)
     _room: asyncio.Semaphore = field(init=False)
-    _done: "_Done[OutcomeT]" = field(init=False)
+    # Numbered as they are consumed: by their items, or as they came.
+    _done: dict[int, OutcomeT] = field(factory=dict[int, OutcomeT], init=False)
+    _completed: int = field(default=0, init=False)
+    _consumed: int = field(default=0, init=False)
     _consumer: asyncio.Future[None] | None = field(default=None, init=False)
     _ticker: asyncio.TimerHandle | None = field(default=None, init=False)
 
@@ -69,9 +72,10 @@ class Bulk(Generic[ItemT, OutcomeT]):
             aiter(self.source) if isinstance(self.source, AsyncIterable) else _Sync(iter(self.source))
         )
         self._room = asyncio.Semaphore(2 * self.concurrency)
-        self._done = _InOrder() if self.ordered else _AsCompleted()
-        self._hire()
+        # First what may fail: a block that is not entered is not left.
         self._tick()
+        self._entered = True
+        self._hire()
         return self
 
     async def __aexit__(
@@ -87,7 +91,7 @@ class Bulk(Generic[ItemT, OutcomeT]):
             if close is not None:
                 await close()
         finally:
-            for outcome in self._done.rest():
+            for outcome in self._done.values():
                 self.discard(outcome)
             if self._ticker is not None:
                 self._ticker.cancel()
@@ -98,9 +102,11 @@ class Bulk(Generic[ItemT, OutcomeT]):
         return self
 
     async def __anext__(self) -> OutcomeT:
+        if not self._entered:
+            raise RuntimeError("outcomes are consumed inside `async with`, which ends what is under way")
         if self._consumer is not None:
             raise RuntimeError("outcomes are consumed by one task at a time")
-        while not self._done.ready():
+        while self._consumed not in self._done:
             if not self._workers:
                 raise self._failure or StopAsyncIteration
             self._consumer = asyncio.get_running_loop().create_future()
@@ -109,7 +115,8 @@ class Bulk(Generic[ItemT, OutcomeT]):
             finally:
                 self._consumer = None
         self._room.release()
-        return self._done.take()
+        self._consumed += 1
+        return self._done.pop(self._consumed - 1)
 
     def _hire(self) -> None:
         worker = asyncio.get_running_loop().create_task(self._pull())
@@ -138,12 +145,15 @@ class Bulk(Generic[ItemT, OutcomeT]):
                 self._pulled += 1
             if len(self._workers) < self.concurrency:
                 self._hire()
-            self._done.add(index, await self.work(index, item))
+            outcome = await self.work(index, item)
+            self._done[index if self.ordered else self._completed] = outcome
+            self._completed += 1
             self._wake()
 
     def _wake(self) -> None:
         consumer = self._consumer
-        if consumer is not None and not consumer.done() and (self._done.ready() or not self._workers):
+        is_due = self._consumed in self._done or not self._workers
+        if consumer is not None and not consumer.done() and is_due:
             consumer.set_result(None)
 
     def _tick(self) -> None:
@@ -166,51 +176,3 @@ class _Sync(Generic[ItemT]):
             return next(self._items)
         except StopIteration:
             raise StopAsyncIteration from None
-
-
-class _Done(Protocol[OutcomeT]):
-    """Outcomes that wait to be consumed."""
-
-    def add(self, index: int, outcome: OutcomeT) -> None: ...
-
-    def ready(self) -> bool: ...
-
-    def take(self) -> OutcomeT: ...
-
-    def rest(self) -> Iterable[OutcomeT]: ...
-
-
-@define(eq=False, repr=False)
-class _AsCompleted(Generic[OutcomeT]):
-    _outcomes: deque[OutcomeT] = field(factory=deque[OutcomeT], init=False)
-
-    def add(self, index: int, outcome: OutcomeT) -> None:
-        self._outcomes.append(outcome)
-
-    def ready(self) -> bool:
-        return bool(self._outcomes)
-
-    def take(self) -> OutcomeT:
-        return self._outcomes.popleft()
-
-    def rest(self) -> Iterable[OutcomeT]:
-        return self._outcomes
-
-
-@define(eq=False, repr=False)
-class _InOrder(Generic[OutcomeT]):
-    _outcomes: dict[int, OutcomeT] = field(factory=dict[int, OutcomeT], init=False)
-    _next: int = field(default=0, init=False)
-
-    def add(self, index: int, outcome: OutcomeT) -> None:
-        self._outcomes[index] = outcome
-
-    def ready(self) -> bool:
-        return self._next in self._outcomes
-
-    def take(self) -> OutcomeT:
-        self._next += 1
-        return self._outcomes.pop(self._next - 1)
-
-    def rest(self) -> Iterable[OutcomeT]:
-        return self._outcomes.values()

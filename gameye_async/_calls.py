@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -83,44 +84,45 @@ class Caller:
         Raises:
             GameyeError: What the last attempt came to, or that the deadline passed.
         """
-        if self.emitter is None:
-            return await self._call(request, options, deadline, tried)
-        with self.emitter.call(request) as events:
-            return await self._call(request, options, deadline, tried, events)
-
-    async def _call(
-        self,
-        request: Request[T],
-        options: Options,
-        deadline: float | None,
-        tried: list[Attempt] | None,
-        events: "CallEvents | None" = None,
-    ) -> T:
         seconds = options.timeouts.deadline if deadline is None else deadline
         until = self.clock() + seconds
         tried = [] if tried is None else tried
-        while True:
-            result = await self._attempt(request, options, until, tried, events)
-            if not isinstance(result, GameyeError):
-                if len(tried) == 1:
-                    self.budget.earn()
-                return result
-            error = result
-            cost = _policy.retry_cost(options.retry, request, error, len(tried))
-            delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
-            if cost is not None and self.clock() + delay >= until:
-                error = DeadlineExceededError(
-                    f"{request.method} {request.template} was not done within {seconds:g} s; last: {error}"
-                )
-                cost = None
-            if cost is None or not self.budget.spend(cost):
-                error.attempts = tuple(tried)
-                self.counters.failed[type(error).__name__] += 1
-                raise error from None
-            self.counters.retried += 1
-            if events is not None:
-                events.backing_off(delay, error)
-            await asyncio.sleep(delay)
+        with self.telling(request) as events:
+            while True:
+                result = await self._attempt(request, options, until, tried, events)
+                if not isinstance(result, GameyeError):
+                    if len(tried) == 1:
+                        self.budget.earn()
+                    return result
+                error = result
+                cost = _policy.retry_cost(options.retry, request, error, len(tried))
+                delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
+                if cost is not None and self.clock() + delay >= until:
+                    error = DeadlineExceededError(
+                        f"{request.method} {request.template} was not done within {seconds:g} s; "
+                        f"last: {error}"
+                    )
+                    cost = None
+                if cost is None or not self.budget.spend(cost):
+                    raise self.failed(error, tried) from None
+                await self.retry(delay, error, events)
+
+    def telling(self, request: Request[Any]) -> AbstractContextManager["CallEvents | None"]:
+        """Tell that a call begins, and when it is over, if anybody listens."""
+        return nullcontext() if self.emitter is None else self.emitter.call(request)
+
+    def failed(self, error: GameyeError, tried: list[Attempt]) -> GameyeError:
+        """The error that a call ends with."""
+        error.attempts = tuple(tried)
+        self.counters.failed[type(error).__name__] += 1
+        return error
+
+    async def retry(self, delay: float, error: GameyeError, events: "CallEvents | None") -> None:
+        """Wait before the next attempt of a call."""
+        self.counters.retried += 1
+        if events is not None:
+            events.backing_off(delay, error)
+        await asyncio.sleep(delay)
 
     async def back_off(self, seconds: float) -> None:
         """Wait before the next step of a launch, and be counted as waiting."""
@@ -146,11 +148,12 @@ class Caller:
             tried: Where to note the attempt, if it came to one.
         """
         tried = [] if tried is None else tried
-        if self.emitter is None or events is not None:
+        if events is not None:
             return await self._once(request, options, tried, events)
-        with self.emitter.call(request) as own:
+        with self.telling(request) as own:
             result = await self._once(request, options, tried, own)
-            own.came_to(result)
+            if own is not None:
+                own.came_to(result)
             return result
 
     async def _once(
@@ -199,6 +202,19 @@ class Caller:
         """A request that got no answer, with where it went: the address itself may be wrong."""
         return f"{request.method} {self.origin}{request.template}"
 
+    async def admit(self, request: Request[Any], until: float) -> Credential | NotSentError:
+        """Take a place for an attempt, and the header to send with it; until a loop time.
+
+        Raises:
+            AuthenticationError: The API refused the token a moment ago.
+            ConfigurationError: The token callable gave something that cannot be a token.
+        """
+        with self.sweeper.until(until):
+            credential = await self.credential()
+            await self.control.acquire()
+            return credential
+        return NotSentError(f"{request.method} {request.template}: no place was free in time.")
+
     async def _attempt(
         self,
         request: Request[T],
@@ -207,12 +223,9 @@ class Caller:
         tried: list[Attempt],
         events: "CallEvents | None",
     ) -> T | GameyeError:
-        credential: Credential | None = None
-        with self.sweeper.until(until) as limit:
-            credential = await self.credential()
-            await self.control.acquire()
-        if limit.expired or credential is None:
-            return NotSentError(f"{request.method} {request.template}: no place was free in time.")
+        credential = await self.admit(request, until)
+        if isinstance(credential, NotSentError):
+            return credential
         started = self.clock()
         if events is not None:
             events.attempt_started(request)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+import attrs
 from attrs import define
 
 from gameye_async._values import HOST, JSON_NAMES, MAX_PORT, PROTOCOLS, kind_of
@@ -72,21 +73,8 @@ def launch_body(request: LaunchRequest, location: str) -> bytes:
     return dumps(body)
 
 
-_REQUEST_FIELDS = {"enableMetrics": "enable_metrics"} | {
-    name: name
-    for name in (
-        "id",
-        "location",
-        "image",
-        "env",
-        "args",
-        "restart",
-        "labels",
-        "version",
-        "ttl",
-        "external_id",
-    )
-}
+_REQUEST_FIELDS = {field.name: field.name for field in attrs.fields(LaunchRequest)}
+_REQUEST_FIELDS["enableMetrics"] = _REQUEST_FIELDS.pop("enable_metrics")
 
 
 def parse_json(text: bytes) -> object:

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -17,6 +17,7 @@ from gameye_async._options import MAX_DOWNLOAD, Options
 from gameye_async.errors import (
     AuthenticationError,
     BadAnswerError,
+    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     GameyeError,
@@ -29,6 +30,7 @@ from gameye_async.errors import (
 _FINAL = (
     AuthenticationError,
     BadAnswerError,
+    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     PermissionDeniedError,
@@ -75,21 +77,16 @@ class Collection:
     _until: float = field(init=False)
 
     async def run(self, paths: Iterable[str]) -> Collected:
-        """Stop the session, wait until it is over, and fetch its log and these paths.
-
-        Raises:
-            NotFoundError: There is no such session.
-            GameyeError: It must not be stopped, say with this token.
-            OSError: The directory cannot be written.
-        """
+        """Stop the session, wait until it is over, and fetch its log and these paths."""
         self._until = self.launcher.caller.clock() + self.seconds
         names = _file_names(paths)
         _make(self.directory)
         self._tell("stop")
-        # An unconfirmed stop goes on in the background, and whether the session is over is looked at anyway.
-        with suppress(StopUnconfirmedError):
-            await self.launcher.stop(self.session_id, self.options)
-        await self._wait_for_end()
+        with self.launcher.caller.sweeper.until(self._until):
+            # An unconfirmed stop goes on in the background, and may have worked.
+            with suppress(StopUnconfirmedError):
+                await self.launcher.stop(self.session_id, self.options)
+            await self._wait_for_end()
         log: Path | None = None
         artifacts: dict[str, Path] = {}
         errors: dict[str, GameyeError] = {}
@@ -107,19 +104,22 @@ class Collection:
     async def _wait_for_end(self) -> None:
         caller = self.launcher.caller
         tries = 0
-        while caller.clock() < self._until:
+        while True:
             self._tell("wait")
             seen = await caller.once(_api.describe(self.session_id), self.options)
-            if isinstance(seen, NotFoundError):
-                return
-            if not isinstance(seen, GameyeError) and seen.status and seen.status.is_over:
+            if isinstance(seen, GameyeError):
+                # Also when it may not be looked at: its files may still be had.
+                is_final = not isinstance(seen, _policy.PASSING)
+            else:
+                is_final = seen.status is not None and seen.status.is_over
+            if is_final:
                 return
             tries += 1
             await asyncio.sleep(_policy.poll_delay(tries, caller.rng))
 
     async def _save_log(self, destination: Path) -> Path:
         caller = self.launcher.caller
-        file = NewFile.at(destination)
+        file = NewFile.beside(destination)
         size = 0
         try:
             with caller.sweeper.until(self._until) as limit:
@@ -131,7 +131,7 @@ class Collection:
                         self._tell("log", size)
             if limit.expired:
                 raise DeadlineExceededError(f"the log did not come within {self.seconds:g} s")
-            await asyncio.to_thread(file.finish)
+            await asyncio.to_thread(file.finish, destination)
         finally:
             file.discard()
         return destination
@@ -143,16 +143,7 @@ class Collection:
         tries = 0
         while True:
             try:
-                artifact = await download(
-                    caller,
-                    self.options,
-                    self.session_id,
-                    path,
-                    self.directory / name,
-                    max_bytes=MAX_DOWNLOAD,
-                    seconds=max(self._until - caller.clock(), 0.0),
-                    on_progress=lambda size, _: self._tell(path, size),
-                )
+                return await self._download(path, name)
             except _FINAL:
                 raise
             except GameyeError as error:
@@ -162,9 +153,21 @@ class Collection:
                 last = settled if isinstance(error, NotFoundError) else self._until
                 if caller.clock() + delay >= last:
                     raise
-            else:
-                return artifact.path.replace(artifact.path.with_name(f"{name}.{artifact.format}"))
             await asyncio.sleep(delay)
+
+    async def _download(self, path: str, name: str) -> Path:
+        artifact = await download(
+            self.launcher.caller,
+            self.options,
+            self.session_id,
+            path,
+            self.directory / name,
+            max_bytes=MAX_DOWNLOAD,
+            seconds=max(self._until - self.launcher.caller.clock(), 0.0),
+            on_progress=lambda size, _: self._tell(path, size),
+            with_suffix=True,
+        )
+        return artifact.path
 
     def _tell(self, step: str, size: int = 0) -> None:
         if self.on_progress is not None:
@@ -178,12 +181,11 @@ def _make(directory: Path) -> None:
 def _file_names(paths: Iterable[str]) -> dict[str, str]:
     """A file name for each path, without suffix; two paths never share one."""
     names: dict[str, str] = {}
+    # Some file systems do not tell Log from log.
+    taken: set[str] = set()
     for path in dict.fromkeys([paths] if isinstance(paths, str) else paths):
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", path).strip("-.")[-100:] or "root"
-        taken = set(names.values())
-        names[path] = next(
-            unused
-            for number in count(1)
-            if (unused := f"{name}-{number}" if number > 1 else name) not in taken
-        )
+        candidates = chain([name], (f"{name}-{number}" for number in count(2)))
+        names[path] = next(unused for unused in candidates if unused.lower() not in taken)
+        taken.add(names[path].lower())
     return names

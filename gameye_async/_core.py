@@ -128,8 +128,7 @@ def _emitter(setup: Setup, clock: Callable[[], float]) -> "Emitter | None":
     if setup.on_event is None and not is_logged:
         return None
     # Nobody pays for events that nobody gets.
-    from gameye_async.telemetry.emitter import Emitter  # noqa: PLC0415  -- see above
-    from gameye_async.telemetry.log import log_event  # noqa: PLC0415  -- see above
+    from gameye_async.telemetry.emitter import Emitter, log_event  # noqa: PLC0415  -- see above
 
     listeners = [setup.on_event] if setup.on_event is not None else []
     return Emitter((*listeners, *([log_event] if is_logged else [])), setup.base_url, clock)

@@ -26,8 +26,22 @@ from gameye_async._options import MAX_MEMBERS, MAX_UNPACKED
 from gameye_async.errors import BadAnswerError
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\x7f\\]")
-# What stands between two files: their headers. Python reads a long one into memory as a whole.
+# What stands between two files: their headers.
 _HEADERS = MIB
+# One that holds a long name and the like is read as a whole. Some Pythons look for a text in it in quadratic
+# time, while no other thread can run (CVE-2024-6232): 40 ms for 8 KiB, ten minutes for 1 MiB.
+_LONG_HEADERS = frozenset(
+    {
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    }
+)
+_LONGEST_HEADER = 8 * 1024
+# Python removes folders by recursion.
+_DEEPEST = 100
 # Text of logs shrinks 20 to 100 times; a bomb grows 1,000 times.
 _RATIO = 250
 _RATIO_FREE = 16 * MIB
@@ -55,9 +69,10 @@ async def extract_artifact(
 ) -> list[Path]:
     """Unpack a tar or tar.gz that holds nothing but files and folders; all of it or nothing.
 
-    What is refused: absolute names and names with `..` or control characters, files that come twice, links,
-    devices, FIFOs and sparse files, too many members, too many bytes, and gzip that grows over 250 times.
-    Files get mode 0600 and folders 0700, whatever the archive says. It runs in a thread.
+    What is refused: absolute names and names with `..` or control characters, files that come twice or lie
+    more than 100 folders deep, links, devices, FIFOs and sparse files, too many members, too many bytes, and
+    gzip that grows over 250 times. Files get mode 0600 and folders 0700, whatever the archive says. It runs
+    in a thread.
 
     Args:
         archive: What `download_artifact` wrote.
@@ -98,7 +113,7 @@ def _extract(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(f"{directory} exists and is not an empty directory")
     # Everything is made in a folder that nobody else knows, so that no name can lead out of it.
-    room = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", suffix=".part", dir=directory.parent))
+    room = Path(tempfile.mkdtemp(prefix=f".{directory.name[:50]}-", suffix=".part", dir=directory.parent))
     unpacking = _Unpacking(room, max_members, max_bytes, report)
     try:
         with archive.open("rb") as file, _refusing():
@@ -123,16 +138,19 @@ def _refusing() -> Generator[None, None, None]:
 
 
 class _Member(tarfile.TarInfo):
-    """A header that has to be one: Python takes a broken one in the middle for the end of the archive."""
+    """A header that has to be one, and short: Python takes a broken one for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            member = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError:
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
                 raise
-        raise BadAnswerError("the archive is broken: it ends in the middle")
+            raise BadAnswerError("the archive is broken: it ends in the middle") from None
+        if member.type in _LONG_HEADERS and member.size > _LONGEST_HEADER:
+            raise _refused(f"it has a header of {member.size} bytes")
+        return member
 
 
 class _Readable(Protocol):
@@ -199,6 +217,8 @@ class _Unpacking:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or _FORBIDDEN.search(name):
             raise _refused(f"{clip(name)!r} could lead out of its folder")
+        if len(path.parts) > _DEEPEST:
+            raise _refused(f"{clip(name)!r} is too deep")
         return path
 
     def _make_folder(self, path: PurePosixPath) -> None:

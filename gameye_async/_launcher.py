@@ -14,7 +14,7 @@ from gameye_async._flight import Flight
 from gameye_async._launch import Launch
 from gameye_async._options import Options, Terms
 from gameye_async._pacing import Blame
-from gameye_async._supervisor import Supervisor
+from gameye_async._supervisor import UNCONFIRMED, Supervisor
 from gameye_async.errors import (
     Attempt,
     CapacityError,
@@ -122,12 +122,13 @@ class Launcher:
 
         Raises:
             StopUnconfirmedError: No answer came; it is stopped in the background.
+            ClientClosedError: No answer came until the client was closed; the session is reported.
         """
         # All of it in a task of its own, so that also a cancelled stop goes on when it is not confirmed.
         task = self.supervisor.spawn(self._stop(session_id, options))
         # When the caller has gone, nobody else looks at what it raised.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return await self.supervisor.wait_for(task, f"the stop of session {session_id}")
 
     async def _stop(self, session_id: str, options: Options) -> bool:
         tried: list[Attempt] = []
@@ -137,6 +138,9 @@ class Launcher:
             stopped = False
             if session_id not in self._delivered and not _unanswered(tried):
                 raise
+        except asyncio.CancelledError:
+            self.supervisor.report(session_id, self.caller.clock(), UNCONFIRMED)
+            raise
         except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
             self.supervisor.stop_later(session_id, options)
             raise StopUnconfirmedError(

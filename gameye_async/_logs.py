@@ -94,12 +94,14 @@ class Log:
     _cuts: int = field(default=0, init=False)
     _cut_since: float = field(default=0.0, init=False)
     _done: bool = field(default=False, init=False)
+    _entered: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._last_look = not self.follow
 
     async def __aenter__(self) -> Self:
         await self._open()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -112,6 +114,8 @@ class Log:
         return self
 
     async def __anext__(self) -> str:
+        if not self._entered:
+            raise RuntimeError("a log is read inside `async with`, which closes its connection")
         while not self._ready:
             if self._done:
                 raise StopAsyncIteration

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager  # noqa: TC003  -- as `gameye_async`
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import gameye_async  # for annotations, whose names are imported when they are evaluated
 from gameye_async import _api
 from gameye_async._exchange import Request
 from gameye_async._options import Options
@@ -12,11 +14,7 @@ from gameye_async._stats import ClientStats
 from gameye_async.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from gameye_async._core import Core
-    from gameye_async.outcomes import StopOutcome
-    from gameye_async.records import Location, Roster, SessionDetails, SessionSummary
 
 T = TypeVar("T")
 
@@ -30,7 +28,7 @@ class Operations(ABC):
     def _core(self) -> "Core":
         """The parts of the client, when it is open."""
 
-    async def describe(self, session_id: str) -> "SessionDetails":
+    async def describe(self, session_id: str) -> "gameye_async.SessionDetails":
         """One session (`GET /session/{id}`).
 
         Raises:
@@ -49,7 +47,7 @@ class Operations(ABC):
         players_below: int | None = None,
         players_above: int | None = None,
         include_ended: bool = False,
-    ) -> "list[SessionSummary]":
+    ) -> "list[gameye_async.SessionSummary]":
         """All sessions that match every filter (`GET /session`); the API has no pages and no order.
 
         Args:
@@ -97,7 +95,7 @@ class Operations(ABC):
         concurrency: int | None = None,
         on_progress: Callable[[ClientStats], object] | None = None,
         ordered: bool = False,
-    ) -> "AbstractAsyncContextManager[AsyncIterator[StopOutcome]]":
+    ) -> "AbstractAsyncContextManager[AsyncIterator[gameye_async.StopOutcome]]":
         """Stop many sessions; like `launch_many`, with one outcome an id.
 
         Args:
@@ -112,7 +110,7 @@ class Operations(ABC):
 
         return _many.stop_many(
             self._core(),
-            session_ids,
+            [session_ids] if isinstance(session_ids, str) else session_ids,
             self._options,
             concurrency=concurrency,
             on_progress=on_progress,
@@ -121,13 +119,13 @@ class Operations(ABC):
 
     async def reconcile(
         self,
-        expected: "Collection[str] | Callable[[SessionSummary], bool]",
+        expected: "Collection[str] | Callable[[gameye_async.SessionSummary], bool]",
         grace: float = 60.0,
         *,
         id_prefix: str | None = None,
         labels: Mapping[str, str] | None = None,
         stop: bool = False,
-    ) -> "list[SessionSummary]":
+    ) -> "list[gameye_async.SessionSummary]":
         """Find running sessions that are ours and that nobody expects, such as those of a killed process.
 
         Run it now and then, from one place. It never touches a session that is not provably ours.
@@ -168,15 +166,15 @@ class Operations(ABC):
                 raise unconfirmed[0]
         return found
 
-    async def join(self, session_id: str, players: Iterable[str]) -> "Roster":
+    async def join(self, session_id: str, players: Iterable[str]) -> "gameye_async.Roster":
         """Register players as having joined (`PUT /session/player/join`); twice is as good as once."""
         return await self._call(_api.join(session_id, players))
 
-    async def leave(self, session_id: str, players: Iterable[str]) -> "Roster":
+    async def leave(self, session_id: str, players: Iterable[str]) -> "gameye_async.Roster":
         """Take players out of a session (`DELETE /session/player/leave`); twice is as good as once."""
         return await self._call(_api.leave(session_id, players))
 
-    async def available_locations(self, image: str) -> "list[Location]":
+    async def available_locations(self, image: str) -> "list[gameye_async.Location]":
         """Where an image can be hosted now (`GET /available-location/{image}`); not to be cached.
 
         Raises:

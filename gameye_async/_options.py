@@ -1,12 +1,12 @@
 """What a client, its calls and its launches are made with; known before a client is entered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, field, frozen
 
-from gameye_async.models import OrphanRecord
+from gameye_async.models import OrphanRecord, Session
 from gameye_async.settings import Pacing, RetryPolicy, Timeouts, Token
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gameye_async.telemetry import Event
 
 OnAbandon = Literal["stop", "leave"]
+Probe = Callable[[Session], Awaitable[bool]]
 
 # What a session's archives may be: bytes of one, and members and bytes of what is in it.
 MAX_DOWNLOAD = 100 * 1024 * 1024

@@ -93,7 +93,7 @@ class Seats:
         """Join, and leave again when there was no room; None when the session is over."""
         sitting = self.supervisor.spawn(self._sit(session_id), Context())
         try:
-            return await asyncio.shield(sitting)
+            return await self.supervisor.wait_for(sitting, f"the join of session {session_id}")
         except asyncio.CancelledError:
             self.supervisor.spawn(self._rise(sitting, session_id), Context())
             raise

@@ -23,6 +23,8 @@ from gameye_async.settings import Credential, RetryPolicy
 
 # How long the client keeps at stopping one session before it reports it (seconds).
 GIVE_UP = 300.0
+# What looks at something again and again does not give up for: it may pass.
+PASSING = (NotSentError, NoAnswerError, BadAnswerError, RateLimitedError, ServerError)
 _UNSENT_COST = 1.0
 _REDIRECTS = 300
 

@@ -7,29 +7,21 @@ from random import Random
 
 from attrs import define, field
 
-from gameye_async import _api
+from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._logs import log_tail
-from gameye_async._options import Options, Terms
+from gameye_async._options import Options, Probe, Terms
 from gameye_async.errors import (
-    BadAnswerError,
     DeadlineExceededError,
     GameyeError,
-    NoAnswerError,
     NotFoundError,
-    NotSentError,
-    RateLimitedError,
-    ServerError,
     SessionEndedError,
     StopUnconfirmedError,
 )
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Session
-from gameye_async.probes import Probe
 from gameye_async.records import SessionDetails, SessionStatus
-
-PASSING = (NotSentError, NoAnswerError, BadAnswerError, RateLimitedError, ServerError)
 
 
 def interval(tries: int, rng: Random) -> float:
@@ -59,13 +51,7 @@ class Readiness:
     _probing: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def wait(self, seconds: float) -> SessionDetails:
-        """Wait for at most `seconds`.
-
-        Raises:
-            SessionEndedError: It is over; with the last lines of its log.
-            DeadlineExceededError: It was not ready in time.
-            GameyeError: It cannot be looked at.
-        """
+        """Wait for at most `seconds`, as `AsyncGameye.wait_until_ready` does."""
         try:
             with self.caller.sweeper.until(self.caller.clock() + seconds):
                 return await self._watch(self.caller.clock() + self.options.retry.consistency)
@@ -122,7 +108,7 @@ class Readiness:
                 )
             if self.caller.clock() < visible_by:
                 return None
-        if not isinstance(seen, PASSING):
+        if not isinstance(seen, _policy.PASSING):
             raise seen
         return None
 
@@ -143,15 +129,7 @@ class Readiness:
 async def running(
     launcher: Launcher, request: LaunchRequest, terms: Terms, probe: Probe | None, ready_within: float | None
 ) -> AsyncGenerator[Session, None]:
-    """Launch a session, wait until it is ready if asked to, and stop it in the end, whatever happens.
-
-    Args:
-        launcher: Launches and stops.
-        request: What to launch.
-        terms: How.
-        probe: Says when it is ready.
-        ready_within: Seconds to wait for that; None does not wait.
-    """
+    """Launch a session and stop it in the end, whatever happens, as `AsyncGameye.running` does."""
     session = await launcher.launch(request, terms)
     try:
         if ready_within is not None:

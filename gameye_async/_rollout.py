@@ -7,10 +7,9 @@ from random import Random
 
 from attrs import frozen
 
-from gameye_async import _api
+from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._options import Options
-from gameye_async._readiness import PASSING
 from gameye_async.errors import ConfigurationError, DeadlineExceededError, GameyeError
 from gameye_async.records import Location
 
@@ -38,37 +37,24 @@ async def wait_for_tag(
     seconds: float,
     on_progress: Callable[[Rollout], object] | None,
 ) -> None:
-    """Ask all locations for a tag until each has it.
-
-    Args:
-        caller: What all calls share.
-        options: Settings of the calls.
-        locations: Their names.
-        image: Application name.
-        version: The tag.
-        seconds: How long to wait.
-        on_progress: Called after each round.
-
-    Raises:
-        DeadlineExceededError: It is still missing somewhere.
-        GameyeError: The API refuses to answer.
-    """
+    """Ask all locations for a tag until each has it, as `AsyncGameye.wait_for_tag` does."""
     names = tuple(dict.fromkeys([locations] if isinstance(locations, str) else locations))
     if not names:
         raise ConfigurationError("name at least one location")
+    requests = {name: _api.tag_exists(name, image, version) for name in names}
     missing = names
     trouble: list[str] = []
     rounds = 0
 
     async def ask(name: str) -> bool | GameyeError:
-        return await caller.once(_api.tag_exists(name, image, version), options)
+        return await caller.once(requests[name], options)
 
     with caller.sweeper.until(caller.clock() + seconds):
         while True:
             answers = await asyncio.gather(*map(ask, missing))
             errors = [answer for answer in answers if isinstance(answer, GameyeError)]
             for error in errors:
-                if not isinstance(error, PASSING):
+                if not isinstance(error, _policy.PASSING):
                     raise error
             trouble = [error.message for error in errors[-1:]]
             missing = tuple(name for name, answer in zip(missing, answers, strict=True) if answer is not True)

@@ -1,13 +1,12 @@
 """Answers that come in pieces: the opening of their streams."""
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gameye_async import _policy
 from gameye_async._calls import Caller, record
 from gameye_async._exchange import Request, Streaming
 from gameye_async._options import Options
-from gameye_async.errors import Attempt, BadAnswerError, GameyeError
+from gameye_async.errors import Attempt, BadAnswerError, GameyeError, NotSentError
 
 if TYPE_CHECKING:
     from gameye_async.telemetry.emitter import CallEvents
@@ -31,39 +30,19 @@ async def open_stream(
     Raises:
         GameyeError: What the last attempt came to.
     """
-    if caller.emitter is None:
-        return await _opened(caller, request, options, until, again=again)
-    with caller.emitter.call(request) as events:
-        return await _opened(caller, request, options, until, again=again, events=events)
-
-
-async def _opened(
-    caller: Caller,
-    request: Request[Any],
-    options: Options,
-    until: float,
-    *,
-    again: bool,
-    events: "CallEvents | None" = None,
-) -> Streaming:
     tried: list[Attempt] = []
-    while True:
-        result = await _attempt(caller, request, options, until, tried, events)
-        if isinstance(result, Streaming):
-            return result
-        error = result
-        tries = len(tried) if isinstance(error, BadAnswerError) else 1
-        cost = _policy.retry_cost(options.retry, request, error, tries)
-        delay = _policy.retry_delay(options.retry, error, len(tried), caller.rng)
-        is_late = caller.clock() + delay >= until
-        if cost is None or is_late or not (again or caller.budget.spend(cost)):
-            error.attempts = tuple(tried)
-            caller.counters.failed[type(error).__name__] += 1
-            raise error from None
-        caller.counters.retried += 1
-        if events is not None:
-            events.backing_off(delay, error)
-        await asyncio.sleep(delay)
+    with caller.telling(request) as events:
+        while True:
+            result = await _attempt(caller, request, options, until, tried, events)
+            if isinstance(result, Streaming):
+                return result
+            tries = len(tried) if isinstance(result, BadAnswerError) else 1
+            cost = _policy.retry_cost(options.retry, request, result, tries)
+            delay = _policy.retry_delay(options.retry, result, len(tried), caller.rng)
+            is_late = caller.clock() + delay >= until
+            if cost is None or is_late or not (again or caller.budget.spend(cost)):
+                raise caller.failed(result, tried) from None
+            await caller.retry(delay, result, events)
 
 
 async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
@@ -74,9 +53,10 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     tried: list[Attempt],
     events: "CallEvents | None",
 ) -> Streaming | GameyeError:
-    credential = await caller.credential()
     # A place is held for the opening only: followed logs must not be in the way of a stop.
-    await caller.control.acquire()
+    credential = await caller.admit(request, until)
+    if isinstance(credential, NotSentError):
+        return credential
     started = caller.clock()
     if events is not None:
         events.attempt_started(request)

@@ -14,7 +14,7 @@ from gameye_async._calls import Caller
 from gameye_async._options import Options
 from gameye_async._reaper import settle
 from gameye_async._search import Search
-from gameye_async.errors import GameyeError, NotFoundError
+from gameye_async.errors import ClientClosedError, GameyeError, NotFoundError
 from gameye_async.models import OrphanRecord
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _log = logging.getLogger("gameye_async")
 
 _CLOSED = "the client was closed before it could be stopped"
+UNCONFIRMED = "the client was closed before its stop was confirmed"
 
 
 @define(eq=False, repr=False)
@@ -49,6 +50,21 @@ class Supervisor:
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
         return task
+
+    async def wait_for(self, task: asyncio.Task[T], what: str) -> T:
+        """What a task comes to, which goes on when whoever waits for it is cancelled.
+
+        Raises:
+            ClientClosedError: It was ended, because the client was closed.
+        """
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            # Not to be taken for a cancellation of whoever waits.
+            if task.cancelled() and waiting is not None and not waiting.cancelling():
+                raise ClientClosedError(f"the client was closed before {what} was done") from None
+            raise
 
     def reap(self, search: Search, sent: float) -> None:
         """Stop the session of a launch in the background, if there is one and it is the launch's own.
@@ -135,6 +151,6 @@ class Supervisor:
                 tries += 1
                 await asyncio.sleep(_policy.poll_delay(tries, self.caller.rng))
         except asyncio.CancelledError:
-            self.report(session_id, since, "the client was closed before its stop was confirmed")
+            self.report(session_id, since, UNCONFIRMED)
             raise
         self.report(session_id, since, "its stop was never confirmed")

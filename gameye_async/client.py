@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager  # noqa: TC003  -- as `gameye_async`
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 import attrs
 
+import gameye_async  # noqa: TC001  -- in annotations, whose names are imported when they are evaluated
 from gameye_async._after_launch import AfterLaunch
 from gameye_async._operations import Operations
 from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
-from gameye_async.launch_request import LaunchRequest, format_ttl
+from gameye_async.launch_request import LaunchFields, LaunchRequest, format_ttl
 from gameye_async.models import OrphanRecord, Session
 from gameye_async.settings import (
     Environment,
@@ -30,14 +32,11 @@ from gameye_async.settings import (
 
 if TYPE_CHECKING:
     import ssl as tls
-    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
     from yarl import URL
 
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
-    from gameye_async.outcomes import LaunchOutcome
     from gameye_async.telemetry import Event
 
 
@@ -212,7 +211,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> Session: ...
 
     async def launch(
@@ -242,18 +241,9 @@ class AsyncGameye(Operations, AfterLaunch):
             GameyeError: Anything else; then no session of this launch is running or will run.
         """
         core = self._core()
-        if request is None:
-            try:
-                request = LaunchRequest(**fields)
-            except ConfigurationError as error:
-                # The frames that refused a field hold the others, env among them.
-                raise error.with_traceback(None) from None
-            finally:
-                fields.clear()
-        elif fields:
-            raise ConfigurationError("give a LaunchRequest or its fields, not both")
         return await core.launcher.launch(
-            self._with_ttl(request), self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon)
+            self._request(request, fields),
+            self._terms(deadline, idempotent=idempotent, on_abandon=on_abandon),
         )
 
     def launch_many(
@@ -266,7 +256,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-    ) -> "AbstractAsyncContextManager[AsyncIterator[LaunchOutcome]]":
+    ) -> "AbstractAsyncContextManager[AsyncIterator[gameye_async.LaunchOutcome]]":
         """Launch many sessions; an async context manager over an async iterator of outcomes.
 
         Requests are taken from the source only as launches end and outcomes are consumed, so that memory does
@@ -309,6 +299,19 @@ class AsyncGameye(Operations, AfterLaunch):
             idempotent,
             on_abandon or ("leave" if idempotent else "stop"),
         )
+
+    def _request(self, request: LaunchRequest | None, fields: dict[str, Any]) -> LaunchRequest:
+        if request is None:
+            try:
+                request = LaunchRequest(**fields)
+            except ConfigurationError as error:
+                # The frames that refused a field hold the others, env among them.
+                raise error.with_traceback(None) from None
+            finally:
+                fields.clear()
+        elif fields:
+            raise ConfigurationError("give a LaunchRequest or its fields, not both")
+        return self._with_ttl(request)
 
     def _with_ttl(self, request: LaunchRequest) -> LaunchRequest:
         if self._default_ttl is None or not isinstance(request, LaunchRequest) or request.ttl is not None:

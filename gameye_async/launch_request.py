@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from os import urandom
-from typing import ClassVar, Self, cast, final
+from typing import ClassVar, Required, Self, TypedDict, cast, final
 from uuid import UUID
 
 from attrs import field, frozen
@@ -234,3 +234,19 @@ class LaunchRequest:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+
+class LaunchFields(TypedDict, total=False):
+    """The fields of a `LaunchRequest`, as `launch` takes them by keyword."""
+
+    image: Required[str]
+    location: Required[str | Iterable[str]]
+    id: str | UUID | None
+    env: Mapping[str, str]
+    args: Iterable[str]
+    restart: bool
+    labels: Mapping[str, str]
+    version: str | None
+    ttl: timedelta | str | None
+    external_id: str | None
+    enable_metrics: bool | str | None

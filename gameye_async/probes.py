@@ -6,13 +6,12 @@ among them, means not yet. These make one that tries once, within `timeout` seco
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 
+from gameye_async._options import Probe
 from gameye_async.errors import ConfigurationError
 from gameye_async.models import Session
-
-Probe = Callable[[Session], Awaitable[bool]]
 
 _PATH = re.compile(r"/[!-~]*")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d{3})[ \r\n]")
@@ -54,13 +53,17 @@ def udp_probe(
 
     async def probe(session: Session) -> bool:
         loop = asyncio.get_running_loop()
-        expectation = _Expectation(is_expected, loop.create_future())
+        received: asyncio.Queue[bytes | None] = asyncio.Queue()
         address = session.address(port, "udp")
-        transport, _ = await loop.create_datagram_endpoint(lambda: expectation, remote_addr=address)
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(received), remote_addr=address)
         try:
             transport.sendto(payload)
             async with asyncio.timeout(timeout):
-                return await expectation.answered
+                # Others may come before the one that is good.
+                while (data := await received.get()) is not None:
+                    if is_expected(data):
+                        return True
+                return False
         finally:
             transport.close()
 
@@ -111,21 +114,14 @@ async def _connected(
             await writer.wait_closed()
 
 
-class _Expectation(asyncio.DatagramProtocol):
-    """Waits for the one datagram that is good; others may come before it."""
+class _Datagrams(asyncio.DatagramProtocol):
+    """Passes on what comes in; None when nobody listens there."""
 
-    def __init__(self, is_expected: Callable[[bytes], bool], answered: asyncio.Future[bool]) -> None:
-        self._is_expected = is_expected
-        self.answered = answered
+    def __init__(self, received: asyncio.Queue[bytes | None]) -> None:
+        self._received = received
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if self._is_expected(data):
-            self._settle(ready=True)
+        self._received.put_nowait(data)
 
     def error_received(self, exc: Exception) -> None:
-        self._settle(ready=False)
-
-    def _settle(self, *, ready: bool) -> None:
-        # Others may come when nobody waits any more.
-        with suppress(asyncio.InvalidStateError):
-            self.answered.set_result(ready)
+        self._received.put_nowait(None)

@@ -1,16 +1,19 @@
 """What is imported when: little with the package, more on entering a client, nothing during a launch."""
 
 import asyncio
+import inspect
 import json
 import pickle
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gameye_async
+from gameye_async import AsyncGameye
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -72,6 +75,19 @@ async def test_launches_import_nothing_that_entering_the_client_has_not_but_what
     printed, _ = await process.communicate()
     assert process.returncode == 0
     assert json.loads(printed) == ["gameye_async._bulk", "gameye_async._many", "gameye_async.outcomes"]
+
+
+METHODS = [name for name, _ in inspect.getmembers(AsyncGameye, inspect.isfunction) if name[0] != "_"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_annotations_of_a_method_can_be_evaluated(name):
+    """What reads them at run time need not know which models are imported later."""
+    method = getattr(AsyncGameye, name)
+    for overload in (method, *typing.get_overloads(method)):
+        assert "return" in typing.get_type_hints(overload)
+        signature = inspect.signature(overload, eval_str=True)
+        assert not any(isinstance(each.annotation, str) for each in signature.parameters.values())
 
 
 def test_dir_and_a_star_know_what_is_imported_later():

@@ -277,9 +277,15 @@ async def test_a_launch_that_would_publish_the_token_is_refused(field):
 @pytest.mark.parametrize(
     "bad", [{"env": {"PASSWORD": SECRET, "MAP": ""}}, {"env": {"A": SECRET}, "ttl": "1s"}]
 )
-async def test_a_field_that_is_refused_does_not_show_its_neighbours(bad):
-    async with FaultServer(answer(500)) as server, client_of(server) as gameye:
-        error = await failure(gameye.launch(image="my-game", location="eu-west", **bad))
+@pytest.mark.parametrize("method", ["launch", "running"])
+async def test_a_field_that_is_refused_does_not_show_its_neighbours(method, bad):
+    async def call() -> None:
+        async with FaultServer(answer(500)) as server, client_of(server) as gameye:
+            made = getattr(gameye, method)(image="my-game", location="eu-west", **hidden.pop())
+            await made
+
+    hidden = [bad]
+    error = await failure(call())
     assert isinstance(error, ConfigurationError)
     assert_no_secret(shown(error))
 

@@ -81,6 +81,8 @@ class Transport:
     ) -> None:
         self._sweeper = sweeper
         self._owned = session is None
+        self._streaming: dict[aiohttp.ClientResponse, None] = {}
+        self._closed = False
         # Waiting for a connection happens in the lanes, which are fair.
         pool = (
             connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE)
@@ -116,7 +118,11 @@ class Transport:
         return self._path.can_hold
 
     async def close(self) -> None:
-        """Close the pool, unless it is borrowed."""
+        """End the streams, and close the pool, unless it is borrowed."""
+        self._closed = True
+        # A closing pool leaves whoever reads from one of its connections waiting.
+        for response in list(self._streaming):
+            self._end_stream(response)
         if self._owned:
             await self._session.close()
 
@@ -187,9 +193,9 @@ class Transport:
             The open answer, to be closed; or, when it is no success, what came of the attempt.
 
         Raises:
-            ClientClosedError: The session was closed.
+            ClientClosedError: The client or the session was closed.
         """
-        if self._session.closed:
+        if self._closed or self._session.closed:
             raise ClientClosedError("the client is closed, or the aiohttp session that it uses")
         answered: Answered | None = None
         failure: type[BaseException] = TimeoutError
@@ -203,7 +209,9 @@ class Transport:
                 if response.status < 300:  # noqa: PLR2004  -- 2xx
                     _keep_alive(response)
                     chunks = _Chunks(f"{request.method} {request.template}", response.content)
-                    return Streaming(Answered(response.status, response.headers, b""), chunks, response.close)
+                    self._streaming[response] = None
+                    head = Answered(response.status, response.headers, b"")
+                    return Streaming(head, chunks, partial(self._end_stream, response))
                 answered = Answered(response.status, response.headers, b"", "the answer was cut off")
                 try:
                     await read_body(response.content, request.limit, answered)
@@ -221,6 +229,10 @@ class Transport:
         if issubclass(failure, _BEFORE_SENDING):
             return NotSent(_reason(failure))
         return Unknown(_reason(failure), timed_out=issubclass(failure, TimeoutError))
+
+    def _end_stream(self, response: aiohttp.ClientResponse) -> None:
+        self._streaming.pop(response, None)
+        response.close()
 
 
 class _Chunks:

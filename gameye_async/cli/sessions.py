@@ -15,10 +15,10 @@ from gameye_async import (
     tcp_probe,
     udp_probe,
 )
+from gameye_async._options import Probe
 from gameye_async.cli.exits import Exit, complain
 from gameye_async.cli.options import AsJson, Flag, Labels, ask, pairs
 from gameye_async.cli.session_tables import show_session, show_sessions
-from gameye_async.probes import Probe
 
 
 def list_sessions(

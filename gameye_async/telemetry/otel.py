@@ -38,8 +38,7 @@ class OpenTelemetry:
             from opentelemetry import metrics, trace  # noqa: PLC0415  -- it is optional
         except ImportError:
             return
-        from gameye_async.telemetry.metrics import Metrics  # noqa: PLC0415  -- they need what is optional
-        from gameye_async.telemetry.spans import Spans  # noqa: PLC0415  -- as above
+        from gameye_async.telemetry.signals import Metrics, Spans  # noqa: PLC0415  -- it is optional
 
         self._listeners = (
             Spans(trace.get_tracer(_SCOPE, __version__, tracer_provider)),

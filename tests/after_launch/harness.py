@@ -9,7 +9,6 @@ from aiohttp import web
 from attrs import define, field
 
 from gameye_async import AsyncGameye, OrphanRecord
-from gameye_async._after_launch import AfterLaunch
 from gameye_async.emulator import Emulator, Fault, Faults, World, build_app
 from tests.clients import FAST, TOKEN
 from tests.faultserver import FaultServer
@@ -20,17 +19,13 @@ WEST = "eu-west"
 FIELDS: dict[str, Any] = {"image": "my-game", "location": WEST}
 
 
-class Client(AsyncGameye, AfterLaunch):
-    """The client, whichever of its halves a test needs."""
-
-
-def client_of(server: FaultServer | Emulator, **options: Any) -> Client:
+def client_of(server: FaultServer | Emulator, **options: Any) -> AsyncGameye:
     """A client over loopback that hardly waits between attempts; to be entered."""
-    return Client(TOKEN, base_url=server.url, **{"retry": FAST} | options)
+    return AsyncGameye(TOKEN, base_url=server.url, **{"retry": FAST} | options)
 
 
 @asynccontextmanager
-async def emulated(*faults: Fault, **options: Any) -> AsyncIterator[tuple[Emulator, Client]]:
+async def emulated(*faults: Fault, **options: Any) -> AsyncIterator[tuple[Emulator, AsyncGameye]]:
     """An emulator and a client of it, over loopback; options are those of a `World`."""
     async with (
         Emulator(token=TOKEN, seed=7, faults=faults, **{"locations": [WEST]} | options) as emulator,
@@ -59,17 +54,17 @@ class Stage:
     def now(self) -> float:
         return self.network.loop.time()
 
-    def client(self, **options: Any) -> Client:
+    def client(self, **options: Any) -> AsyncGameye:
         """A client of a process of its own; to be entered."""
         defaults = {"rng": Random(7), "on_orphan": self.orphans.append}
         connector = self.network.connector()
-        return Client(TOKEN, base_url="http://127.0.0.1", connector=connector, **defaults | options)
+        return AsyncGameye(TOKEN, base_url="http://127.0.0.1", connector=connector, **defaults | options)
 
 
 @asynccontextmanager
 async def stage(
     *faults: Fault, client: Mapping[str, Any] | None = None, **options: Any
-) -> AsyncIterator[tuple[Stage, Client]]:
+) -> AsyncIterator[tuple[Stage, AsyncGameye]]:
     """Set the stage inside `in_virtual_time`; options are those of a `World`."""
     network = Network()
     world = World(clock=network.loop.time, rng=Random(7), epoch=EPOCH, **{"locations": [WEST]} | options)

@@ -66,6 +66,13 @@ async def test_an_older_file_is_replaced_and_nothing_else_is_left(tmp_path):
     assert [*tmp_path.iterdir()] == [destination]
 
 
+async def test_a_destination_may_have_as_long_a_name_as_any_file(tmp_path):
+    async with FaultServer(answer(200, ARCHIVE)) as server, client_of(server) as gameye:
+        artifact = await gameye.download_artifact("match-1", "/srv", tmp_path / ("a" * 255))
+        files = await gameye.extract_artifact(artifact.path, tmp_path / ("b" * 255))
+    assert all(file.exists() for file in files)
+
+
 async def test_the_request_asks_for_the_bytes_as_they_are(tmp_path):
     async with FaultServer(answer(200, ARCHIVE)) as server, client_of(server) as gameye:
         await gameye.download_artifact("a&b", "/srv/my file&x=1", tmp_path / "a.tar")

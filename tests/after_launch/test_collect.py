@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from gameye_async import DeadlineExceededError, NotFoundError, PermissionDeniedError
+from gameye_async import (
+    AsyncGameye,
+    ClientClosedError,
+    DeadlineExceededError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from gameye_async.emulator import Fault, Quirks
-from tests.after_launch.harness import FIELDS, Client, Stage, stage
+from tests.after_launch.harness import FIELDS, Stage, stage
 from tests.clients import failure
 from tests.reliability.stage import in_virtual_time
 
 
-async def launch(place: Stage, gameye: Client) -> str:
+async def launch(place: Stage, gameye: AsyncGameye) -> str:
     session = await gameye.launch(**FIELDS)
     place.world.write_log(session.id, "ready\n\x1b[31mpanic\x1b[0m\n")
     place.world.put_file(session.id, "/srv/replays/1.bin", b"replay")
@@ -192,6 +198,71 @@ async def test_paths_of_one_name_get_files_of_their_own(tmp_path):
         "srv-log-3.tar",
         "srv-log.tar",
     ]
+
+
+@in_virtual_time
+async def test_no_file_takes_the_place_of_another(tmp_path):
+    """Without its suffix, an archive could have the name of the log, or of another archive."""
+    async with stage() as (place, gameye):
+        session_id = await launch(place, gameye)
+        for path in ("/log.txt", "/srv.tar"):
+            place.world.put_file(session_id, path, path.encode())
+        collected = await gameye.collect(session_id, ["/log.txt", "/srv", "/srv.tar"], tmp_path)
+    assert collected.errors == {}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "log.txt",
+        "log.txt.tar",
+        "srv.tar",
+        "srv.tar.tar",
+    ]
+    assert (tmp_path / "log.txt").read_text() == "ready\npanic\n"
+    assert names_in(tmp_path / "srv.tar") == ["srv/replays/1.bin"]
+
+
+@in_virtual_time
+async def test_a_folder_of_the_name_of_an_archive_is_not_in_the_way(tmp_path):
+    """The archive of an earlier collection was unpacked beside it, say."""
+    (tmp_path / "srv").mkdir()
+    async with stage() as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path)
+    assert collected.artifacts == {"/srv": tmp_path / "srv.tar"}
+
+
+@in_virtual_time
+async def test_a_stop_that_gets_no_answer_is_given_up_at_the_deadline(tmp_path):
+    """It goes on in the background."""
+    async with stage(Fault("latency", operation="session-stop", seconds=14.0)) as (place, gameye):
+        session_id = await launch(place, gameye)
+        before = place.now
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path, deadline=5.0)
+        assert place.now - before < 6
+        await asyncio.sleep(20.0)
+        assert place.world.live == []
+    assert collected.errors.keys() == {"log", "/srv"}
+
+
+@in_virtual_time
+async def test_a_session_that_may_not_be_looked_at_is_collected_all_the_same(tmp_path):
+    """A token need not have the scope of reading sessions."""
+    async with stage(Fault("refuse", operation="describe-session", status=403)) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collected = await gameye.collect(session_id, ["/srv"], tmp_path)
+        assert place.now < 15
+    assert collected.errors == {}
+
+
+@in_virtual_time
+async def test_a_collection_that_the_client_does_not_outlive_ends(tmp_path):
+    async with stage(stop_seconds=100.0) as (place, gameye):
+        session_id = await launch(place, gameye)
+        collecting = asyncio.create_task(gameye.collect(session_id, ["/srv"], tmp_path))
+        await asyncio.sleep(3.0)
+        before = place.now
+        await gameye.aclose()
+        collected = await collecting
+        assert place.now - before < 5
+    assert {type(error) for error in collected.errors.values()} == {ClientClosedError}
 
 
 @in_virtual_time

@@ -197,8 +197,26 @@ async def test_a_header_that_is_a_bomb_is_refused(tmp_path):
         packed.write(member.tobuf())
         for _ in range(10):
             packed.write(bytes(2**20))
-    with pytest.raises(BadAnswerError, match="unpacks to far more"):
+    with pytest.raises(BadAnswerError, match="header of 1073741824 bytes"):
         await extract_artifact(source, tmp_path / "out")
+
+
+async def test_a_header_that_takes_python_long_to_read_is_refused(tmp_path):
+    """One of 1 MiB stops all threads for minutes, where Python has CVE-2024-6232."""
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 2**16
+    source = tmp_path / "a.tar"
+    source.write_bytes(header.tobuf() + b"1" * header.size + tarfile.TarInfo("one").tobuf() + bytes(1024))
+    with pytest.raises(BadAnswerError, match="header of 65536 bytes"):
+        await extract_artifact(source, tmp_path / "out")
+
+
+async def test_folders_that_are_too_deep_are_refused_and_nothing_is_left(tmp_path):
+    """Python would not get down to their ends to remove them."""
+    source = archive(tmp_path / "a.tar", file("f/" * 1_500 + "deep"), special("link", tarfile.SYMTYPE))
+    with pytest.raises(BadAnswerError, match="too deep"):
+        await extract_artifact(source, tmp_path / "out")
+    assert left_in(tmp_path) == ["a.tar"]
 
 
 async def test_headers_that_only_announce_the_next_are_refused(tmp_path):

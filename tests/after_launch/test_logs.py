@@ -16,6 +16,7 @@ from gameye_async import (
     NotFoundError,
     NotSentError,
     ServerError,
+    Timeouts,
 )
 from gameye_async.emulator import Fault
 from tests.after_launch.harness import FIELDS, Stage, client_of, emulated, stage
@@ -435,6 +436,52 @@ async def test_a_closed_client_ends_its_logs():
         await server.wait_for_request()
         await gameye.aclose()
         assert isinstance(await failure(following), GameyeError)
+
+
+@pytest.mark.parametrize("is_borrowed", [False, True])
+async def test_a_closed_client_ends_the_logs_that_are_silent(is_borrowed):
+    """A closing pool of aiohttp leaves whoever reads from it waiting for ever."""
+    opened = asyncio.Event()
+
+    async def play(wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none\n")
+        await wire.client_gone()
+
+    async def follow() -> None:
+        async with gameye.logs("match-1", follow=True) as lines:
+            async for _ in lines:
+                opened.set()
+
+    async with aiohttp.ClientSession() as session, FaultServer(Reply(play)) as server:
+        options = {"session": session} if is_borrowed else {}
+        gameye = await client_of(server, **options).__aenter__()
+        following = asyncio.create_task(follow())
+        await opened.wait()
+        await gameye.aclose()
+        async with asyncio.timeout(10.0):
+            assert isinstance(await failure(following), ClientClosedError)
+
+
+@in_virtual_time
+async def test_a_log_waits_no_longer_for_a_place_than_its_deadline():
+    busy = Fault("latency", operation="describe-session", seconds=14.0)
+    async with stage(busy, client={"control_concurrency": 1}) as (place, gameye):
+        session = await gameye.launch(**FIELDS)
+        describing = asyncio.create_task(gameye.describe(session.id))
+        await asyncio.sleep(1.0)
+        before = place.now
+        hasty = gameye.with_options(timeouts=Timeouts(deadline=2.0))
+        assert isinstance(await failure(read(hasty, session.id)), NotSentError)
+        assert place.now - before == pytest.approx(2.0, abs=0.1)
+        await describing
+
+
+async def test_a_log_is_read_inside_its_block():
+    """Or nobody would close its connection."""
+    async with FaultServer(hang()) as server, client_of(server) as gameye:
+        with pytest.raises(RuntimeError, match="inside `async with`"):
+            await anext(gameye.logs("match-1"))
+    assert server.requests == []
 
 
 async def test_a_log_needs_an_open_client():

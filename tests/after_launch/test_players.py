@@ -5,16 +5,24 @@ from random import Random
 
 import pytest
 
-from gameye_async import ConfigurationError, GameyeError, NoAnswerError, ServerError
+from gameye_async import (
+    AsyncGameye,
+    ClientClosedError,
+    ConfigurationError,
+    GameyeError,
+    NoAnswerError,
+    ServerError,
+    Timeouts,
+)
 from gameye_async.emulator import Fault, Quirks, World
-from tests.after_launch.harness import FIELDS, WEST, Client, Stage, stage
+from tests.after_launch.harness import FIELDS, WEST, Stage, stage
 from tests.clients import failure
 from tests.reliability.stage import in_virtual_time
 
 IMAGE = FIELDS["image"]
 
 
-async def launch(gameye: Client, *players: str, **fields: object) -> str:
+async def launch(gameye: AsyncGameye, *players: str, **fields: object) -> str:
     session = await gameye.launch(**FIELDS | fields)
     if players:
         await gameye.join(session.id, players)
@@ -203,6 +211,20 @@ async def test_a_cancelled_search_gives_its_seat_up():
         assert isinstance(await failure(searching), asyncio.CancelledError)
         await asyncio.sleep(5.0)
         assert rosters(place)[session_id] == []
+
+
+@in_virtual_time
+async def test_a_search_that_the_client_does_not_outlive_says_so():
+    """A `CancelledError` would be taken for a cancellation of the task that searches."""
+    slow = Fault("latency", operation="join-session", seconds=5.0)
+    async with stage(slow, client={"timeouts": Timeouts(close=1.0)}) as (_, gameye):
+        session_id = (await gameye.launch(**FIELDS)).id
+        searching = asyncio.create_task(gameye.find_seat(IMAGE, ["x"], 2))
+        await asyncio.sleep(1.0)
+        await gameye.aclose()
+        error = await failure(searching)
+        assert isinstance(error, ClientClosedError)
+        assert session_id in str(error)
 
 
 @in_virtual_time

@@ -6,11 +6,11 @@ import tarfile
 
 import pytest
 
-from gameye_async import SessionEndedError
+from gameye_async import AsyncGameye, SessionEndedError
 from gameye_async._extract import extract_artifact
 from gameye_async.emulator import Emulator
 from gameye_async.probes import tcp_probe, udp_probe
-from tests.after_launch.harness import FIELDS, Client, client_of
+from tests.after_launch.harness import FIELDS, client_of
 from tests.clients import TOKEN, failure
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the emulator runs processes on POSIX only")
@@ -68,6 +68,6 @@ async def test_a_game_that_does_not_start_says_why():
     assert error.log_tail == ("loading", "panic: no map")
 
 
-async def _run(gameye: Client) -> None:
+async def _run(gameye: AsyncGameye) -> None:
     async with gameye.running(**FIELDS, args=["--broken"], probe=tcp_probe()):
         pytest.fail("the block began")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gameye_async import (
+    AsyncGameye,
     AuthenticationError,
     ConfigurationError,
     DeadlineExceededError,
@@ -22,7 +23,7 @@ from gameye_async import (
 )
 from gameye_async.emulator import Fault, Quirks
 from gameye_async.probes import Probe, http_probe, tcp_probe, udp_probe
-from tests.after_launch.harness import FIELDS, Client, Stage, client_of, emulated, stage
+from tests.after_launch.harness import FIELDS, Stage, client_of, emulated, stage
 from tests.clients import failure
 from tests.faultserver import FaultServer, answer, garbage, hang, json_answer, reset
 from tests.reliability.stage import in_virtual_time
@@ -297,6 +298,13 @@ async def test_udp_is_ready_when_it_gives_the_expected_answer(expect, ready):
         assert received == [b"ping"]
 
 
+async def test_an_error_in_what_looks_at_a_datagram_is_not_hidden():
+    async with udp_server(b"pong") as (port, _):
+        probe = udp_probe(b"ping", lambda data: data.index(b"ready") >= 0, timeout=5.0)
+        with pytest.raises(ValueError, match="subsection not found"):
+            await passes(probe, reachable(port, "udp"))
+
+
 async def test_udp_is_not_ready_when_nobody_listens():
     async with udp_server() as (port, _):
         pass
@@ -353,7 +361,7 @@ async def test_a_session_that_does_not_get_ready_is_stopped():
         assert 30 <= place.now < 32
 
 
-async def fail_inside(place: Stage, gameye: Client, **fault: Any) -> None:
+async def fail_inside(place: Stage, gameye: AsyncGameye, **fault: Any) -> None:
     """Run a session whose block fails, and whose stop then fails too."""
     async with gameye.running(**FIELDS):
         place.faults.add(Fault("refuse", operation="session-stop", **fault))

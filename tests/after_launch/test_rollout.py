@@ -89,6 +89,14 @@ async def test_a_wait_can_be_cancelled():
 
 
 @in_virtual_time
+async def test_a_location_that_cannot_be_asked_for_keeps_all_from_being_asked():
+    async with rolling_out(client={"on_event": (told := []).append}) as (_, gameye):
+        with pytest.raises(ConfigurationError):
+            await gameye.wait_for_tag(["eu-west", ".."], "my-game", "1")
+    assert told == []
+
+
+@in_virtual_time
 async def test_nowhere_is_no_place_to_wait_for():
     async with rolling_out() as (_, gameye):
         with pytest.raises(ConfigurationError):

@@ -148,6 +148,18 @@ async def test_stop_many_tells_which_were_over_already():
         assert not emulator.world.live
 
 
+async def test_one_id_is_one_session_to_stop():
+    """As one name is one player: its letters are no ids."""
+    async with Emulator() as emulator, client_of(emulator) as gameye:
+        (request,) = requests(1)
+        session = await gameye.launch(request)
+
+        (outcome,) = await collect(gameye.stop_many(session.id))
+
+        assert outcome.ok
+        assert not emulator.world.live
+
+
 async def test_progress_is_told_with_the_statistics():
     """The last word is the whole truth."""
     told = []

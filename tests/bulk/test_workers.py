@@ -181,3 +181,31 @@ def test_two_consumers_are_refused():
             return await first
 
     assert run(main) == 1
+
+
+def test_a_progress_callback_that_fails_at_once_starts_nothing():
+    """Nobody leaves a block that was not entered, and so nobody would end what was begun."""
+    ledger = Ledger()
+
+    async def main():
+        with pytest.raises(LeaveError):
+            await ledger.bulk(ledger.source([1, 2]), float, on_progress=fail).__aenter__()
+        await asyncio.sleep(5.0)
+
+    def fail():
+        raise LeaveError
+
+    run(main)
+
+    assert ledger.pulled == []
+
+
+def test_outcomes_are_consumed_inside_their_block():
+    """Without it nothing would be begun, and the outcomes would seem to be at their end."""
+    ledger = Ledger()
+
+    async def main():
+        with pytest.raises(RuntimeError, match="inside `async with`"):
+            await anext(ledger.bulk([1, 2], float))
+
+    run(main)

@@ -9,10 +9,12 @@ from gameye_async import (
     ApiError,
     AuthenticationError,
     BadAnswerError,
+    ClientClosedError,
     NotFoundError,
     NotSentError,
     OrphanRecord,
     StopUnconfirmedError,
+    Timeouts,
     _launcher,
 )
 from gameye_async.emulator import Fault
@@ -130,6 +132,21 @@ async def test_an_unconfirmed_stop_is_reported_when_the_client_closes():
     assert [orphan.session_id for orphan in orphans] == ["match-1"]
     assert [attempt.phase for attempt in caught.value.attempts] == ["not sent"]
     assert not isinstance(caught.value, NotSentError)
+
+
+async def test_a_stop_that_the_client_does_not_outlive_is_said_and_reported():
+    """A `CancelledError` would be taken for a cancellation of the task that stops."""
+    records: list[OrphanRecord] = []
+    async with FaultServer(hang()) as server:
+        gameye = await quick_client(
+            server.url, on_orphan=records.append, timeouts=Timeouts(close=0.0)
+        ).__aenter__()
+        stopping = asyncio.create_task(gameye.stop("match-1"))
+        await server.wait_for_request()
+        await gameye.aclose()
+        with pytest.raises(ClientClosedError, match="match-1"):
+            await stopping
+    assert [record.session_id for record in records] == ["match-1"]
 
 
 @in_virtual_time

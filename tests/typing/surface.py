@@ -48,14 +48,17 @@ def _resolved(thing: griffe.Object | griffe.Alias) -> griffe.Object:
 def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
     yield module
     for below in module.modules.values():
-        yield from _modules(below)
+        if not below.is_alias:
+            yield from _modules(below)
 
 
 def _described(thing: griffe.Object, public: Iterable[str]) -> Iterator[str]:
     match thing:
         case griffe.Function():
             for variant in thing.overloads or [thing]:
-                yield f"{'async ' if 'async' in variant.labels else ''}{variant.signature()}"
+                # Annotations name by way of the package what is not imported with it.
+                signature = variant.signature().replace("gameye_async.", "")
+                yield f"{'async ' if 'async' in variant.labels else ''}{signature}"
         case griffe.Class():
             made = "".join(f"@{decorator.value} " for decorator in thing.decorators)
             yield f"{made}class {thing.name}({', '.join(map(str, thing.bases))})"
