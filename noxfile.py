@@ -166,9 +166,14 @@ def sbom(session: nox.Session) -> None:
     python = str(environment / "bin/python")
     session.run(python, "-m", "pip", "install", "-q", f".[{extras}]", external=True)
     session.run(python, "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools", external=True)
+    # The bill is of a version, which cyclonedx-py finds only where it is written down.
+    version = str(session.run(python, "-m", "gameye_async", "--version", external=True, silent=True)).strip()
+    described = environment.with_name("pyproject.toml")
+    text = Path("pyproject.toml").read_text("utf-8")
+    described.write_text(text.replace('dynamic = ["version"]', f'version = "{version}"'), "utf-8")
     Path("dist").mkdir(exist_ok=True)
-    described = ("--pyproject=pyproject.toml", "--mc-type=library", "--output-reproducible", "--validate")
-    session.run("cyclonedx-py", "environment", *described, "--output-file=dist/sbom.json", str(environment))
+    options = (f"--pyproject={described}", "--mc-type=library", "--output-reproducible", "--validate")
+    session.run("cyclonedx-py", "environment", *options, "--output-file=dist/sbom.json", str(environment))
 
 
 @nox.session

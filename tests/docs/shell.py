@@ -122,13 +122,10 @@ def look_at(words: list[str]) -> None:
 
 def _look_at_packages(packages: list[str]) -> None:
     known = {"nox", "uv", "gameye-async", "pytest", "pytest-asyncio"}
-    if "--group" in packages:
-        assert packages[packages.index("--group") + 1] in PROJECT["dependency-groups"]
-        packages = packages[: packages.index("--group")]
     for package in packages:
-        if package == "-e":
+        if package.startswith("-"):
             continue
-        name, extras = re.fullmatch(r"([\w.-]+)(?:\[([\w,]+)\])?", package).groups()
+        name, extras = re.fullmatch(r"([\w./-]+)(?:\[([\w,]+)\])?", package).groups()
         assert name in known or (ROOT / name).exists(), package
         assert set((extras or "").split(",")) <= {"", *PROJECT["project"]["optional-dependencies"]}
 
