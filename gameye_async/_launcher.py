@@ -12,7 +12,7 @@ from gameye_async._launch import Launch
 from gameye_async._limiter import Pace
 from gameye_async._options import Options, Terms
 from gameye_async._pacing import Blame, LocationGates
-from gameye_async._supervisor import Supervisor
+from gameye_async._supervisor import CLOSED, Supervisor
 from gameye_async.errors import (
     Attempt,
     CapacityError,
@@ -128,7 +128,8 @@ class Launcher:
         """Stop a session; a stop that was begun is finished whoever goes.
 
         Raises:
-            StopUnconfirmedError: No answer came; it is stopped in the background.
+            StopUnconfirmedError: No answer came. It is stopped in the background or, when the client closes,
+                reported.
         """
         # All of it in a task of its own, so that also a cancelled stop goes on when it is not confirmed.
         task = self.supervisor.spawn(self._stop(session_id, options))
@@ -146,11 +147,11 @@ class Launcher:
                 raise
         except (NoAnswerError, NotSentError, ServerError, DeadlineExceededError) as error:
             self.supervisor.stop_later(session_id, options)
-            raise StopUnconfirmedError(
-                f"the stop of session {session_id} was not confirmed: {error.message}",
-                session_id=session_id,
-                attempts=error.attempts,
-            ) from None
+            raise _unconfirmed(session_id, error.message, error.attempts) from None
+        except asyncio.CancelledError:
+            # Whoever asked for it waits behind a shield: it is the client that closes.
+            self.supervisor.report(session_id, self.caller.clock(), CLOSED)
+            raise _unconfirmed(session_id, "the client was closed", tuple(tried)) from None
         # When it is over already, an attempt of ours whose answer was lost has stopped it.
         return stopped or _unanswered(tried)
 
@@ -220,3 +221,11 @@ class Launcher:
 
 def _unanswered(attempts: list[Attempt]) -> bool:
     return any(attempt.phase == "sent" for attempt in attempts)
+
+
+def _unconfirmed(session_id: str, reason: str, attempts: tuple[Attempt, ...]) -> StopUnconfirmedError:
+    return StopUnconfirmedError(
+        f"the stop of session {session_id} was not confirmed: {reason}",
+        session_id=session_id,
+        attempts=attempts,
+    )

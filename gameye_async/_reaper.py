@@ -1,8 +1,10 @@
-"""The reaper: it stops the session of a launch that nobody waits for, when it is the launch's own."""
+"""The reaper: it stops sessions that nobody waits for, and of a launch's only its own."""
 
 import asyncio
 
 from gameye_async import _api, _policy
+from gameye_async._calls import Caller
+from gameye_async._options import Options
 from gameye_async._ownership import Ownership
 from gameye_async._search import Search
 from gameye_async.errors import GameyeError, NotFoundError
@@ -56,3 +58,16 @@ async def _stop(search: Search) -> GameyeError | None:
     if stopped and search.events is not None:
         search.events.orphan_stopped(session_id)
     return None
+
+
+async def keep_stopping(caller: Caller, session_id: str, options: Options) -> str:
+    """Stop a session again and again until that is confirmed; why it was left, empty when it was not."""
+    give_up = caller.clock() + _policy.GIVE_UP
+    tries = 0
+    while caller.clock() < give_up:
+        stopped = await caller.once(_api.stop(session_id), options)
+        if not isinstance(stopped, GameyeError) or isinstance(stopped, NotFoundError):
+            return ""
+        tries += 1
+        await asyncio.sleep(_policy.poll_delay(tries, caller.rng))
+    return "its stop was never confirmed"

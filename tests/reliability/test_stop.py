@@ -7,6 +7,7 @@ import pytest
 
 from gameye_async import (
     ApiError,
+    AsyncGameye,
     AuthenticationError,
     BadAnswerError,
     NotFoundError,
@@ -130,6 +131,42 @@ async def test_an_unconfirmed_stop_is_reported_when_the_client_closes():
     assert [orphan.session_id for orphan in orphans] == ["match-1"]
     assert [attempt.phase for attempt in caught.value.attempts] == ["not sent"]
     assert not isinstance(caught.value, NotSentError)
+
+
+@pytest.mark.parametrize("is_awaited", [True, False], ids=["awaited", "cancelled"])
+async def test_a_stop_that_closing_ends_is_unconfirmed_and_reported(is_awaited):
+    """Nobody cancelled its caller, who must not be told so; and somebody hears of it when he has gone."""
+    orphans: list[OrphanRecord] = []
+    async with FaultServer(Script(DELETE=[hang()])) as server:
+        timeouts = attrs.evolve(QUICK_TIMEOUTS, close=0.05)
+        async with quick_client(server.url, timeouts=timeouts, on_orphan=orphans.append) as gameye:
+            call = asyncio.create_task(gameye.stop("match-1"))
+            await server.wait_for_request()
+            if not is_awaited:
+                call.cancel()
+        with pytest.raises(StopUnconfirmedError if is_awaited else asyncio.CancelledError):
+            await call
+    assert [orphan.session_id for orphan in orphans] == ["match-1"]
+
+
+async def test_a_stop_that_cannot_go_on_without_a_token_is_reported():
+    orphans: list[OrphanRecord] = []
+    tokens = ["token-of-the-stop"]
+
+    async def vault() -> str:
+        if not tokens:
+            raise RuntimeError("the vault is sealed")
+        return tokens.pop()
+
+    async with (
+        FaultServer(Script(DELETE=[refusal(503)])) as server,
+        AsyncGameye(vault, base_url=server.url, retry=ONCE, on_orphan=orphans.append) as gameye,
+    ):
+        with pytest.raises(StopUnconfirmedError):
+            await gameye.stop("match-1")
+    assert [(orphan.session_id, orphan.reason) for orphan in orphans] == [
+        ("match-1", "stopping it failed (RuntimeError)")
+    ]
 
 
 @in_virtual_time
