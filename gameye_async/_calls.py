@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define
 
@@ -81,43 +82,42 @@ class Caller:
         Raises:
             GameyeError: What the last attempt came to, or that the deadline passed.
         """
-        if self.emitter is None:
-            return await self._call(request, options, deadline, tried)
-        with self.emitter.call(request) as events:
-            return await self._call(request, options, deadline, tried, events)
+        seconds = options.timeouts.deadline if deadline is None else deadline
+        tried = [] if tried is None else tried
+        try:
+            with nullcontext() if self.emitter is None else self.emitter.call(request) as events:
+                return await self._repeat(request, options, seconds, tried, events)
+        except GameyeError as error:
+            error.attempts = tuple(tried)
+            self.counters.failed[type(error).__name__] += 1
+            raise
 
-    async def _call(
+    async def _repeat(
         self,
         request: Request[T],
         options: Options,
-        deadline: float | None,
-        tried: list[Attempt] | None,
-        events: "CallEvents | None" = None,
+        seconds: float,
+        tried: list[Attempt],
+        events: "CallEvents | None",
     ) -> T:
-        seconds = options.timeouts.deadline if deadline is None else deadline
         until = self.clock() + seconds
-        tried = [] if tried is None else tried
         while True:
             result = await self._attempt(request, options, until, tried, events)
             if not isinstance(result, GameyeError):
                 if len(tried) == 1:
                     self.budget.earn()
                 return result
-            error = result
-            cost = _policy.retry_cost(options.retry, request, error, len(tried))
-            delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
+            cost = _policy.retry_cost(options.retry, request, result, len(tried))
+            delay = _policy.retry_delay(options.retry, result, len(tried), self.rng)
             if cost is not None and self.clock() + delay >= until:
-                error = DeadlineExceededError(
-                    f"{request.method} {request.template} was not done within {seconds:g} s; last: {error}"
+                raise DeadlineExceededError(
+                    f"{request.method} {request.template} was not done within {seconds:g} s; last: {result}"
                 )
-                cost = None
             if cost is None or not self.budget.spend(cost):
-                error.attempts = tuple(tried)
-                self.counters.failed[type(error).__name__] += 1
-                raise error from None
+                raise result
             self.counters.retried += 1
             if events is not None:
-                events.backing_off(delay, error)
+                events.backing_off(delay, result)
             await asyncio.sleep(delay)
 
     async def back_off(self, seconds: float) -> None:
@@ -143,39 +143,26 @@ class Caller:
             events: Those of the call that it serves; it is a call of its own when None.
             tried: Where to note the attempt, if it came to one.
         """
-        tried = [] if tried is None else tried
-        if self.emitter is None or events is not None:
-            return await self._once(request, options, tried, events)
-        with self.emitter.call(request) as own:
-            result = await self._once(request, options, tried, own)
-            own.came_to(result)
-            return result
-
-    async def _once(
-        self, request: Request[T], options: Options, tried: list[Attempt], events: "CallEvents | None"
-    ) -> T | GameyeError:
+        if self.emitter is not None and events is None:
+            with self.emitter.call(request) as own:
+                result = await self.once(request, options, own, tried)
+                own.came_to(result)
+                return result
         until = self.clock() + options.timeouts.attempt
         try:
-            return await self._attempt(request, options, until, tried, events)
+            return await self._attempt(request, options, until, [] if tried is None else tried, events)
         except GameyeError as error:
             return error
 
-    def credential_now(self) -> Credential | None:
-        """The header to send now, unless the token must be asked for, or one was refused a moment ago."""
-        return self.token.fixed if self.latch.last is None else None
-
-    async def credential(self) -> Credential:
-        """The header to send now.
+    def check(self, credential: Credential) -> None:
+        """Look once more before a request goes out, which may have waited for long.
 
         Raises:
             AuthenticationError: The API refused this token a moment ago.
-            ConfigurationError: The token callable gave something that cannot be a token.
         """
-        credential = await self.token.credential()
         refusal = self.latch.refusal(credential, self.clock())
         if refusal is not None:
             raise refusal
-        return credential
 
     def judge(
         self, request: Request[T], outcome: Outcome, credential: Credential, now: float
@@ -186,16 +173,12 @@ class Caller:
                 result = _interpreted(request, outcome)
                 self.latch.answered(credential, result, now)
                 return result
-            case NotSent():
-                return NotSentError(f"{self._call_of(request)}: {outcome.reason}.")
-            case Unknown():  # pragma: no branch  -- there is no fourth outcome
-                return NoAnswerError(
-                    f"{self._call_of(request)}: {outcome.reason}.", timed_out=outcome.timed_out
-                )
-
-    def _call_of(self, request: Request[Any]) -> str:
-        """A request that got no answer, with where it went: the address itself may be wrong."""
-        return f"{request.method} {self.origin}{request.template}"
+            case NotSent() | Unknown():  # pragma: no branch  -- there is no fourth outcome
+                # With where it went: the address itself may be wrong.
+                told = f"{request.method} {self.origin}{request.template}: {outcome.reason}."
+                if isinstance(outcome, NotSent):
+                    return NotSentError(told)
+                return NoAnswerError(told, timed_out=outcome.timed_out)
 
     async def _attempt(
         self,
@@ -205,23 +188,26 @@ class Caller:
         tried: list[Attempt],
         events: "CallEvents | None",
     ) -> T | GameyeError:
-        credential: Credential | None = None
-        with self.sweeper.until(until) as limit:
-            credential = await self.credential()
+        placed: Credential | None = None
+        with self.sweeper.until(until):
+            credential = await self.token.credential()
             await self.control.enter()
-        if limit.expired or credential is None:
+            # Not before: a token callable may swallow the cancellation that ends the time.
+            placed = credential
+        if placed is None:
             return NotSentError(f"{request.method} {request.template}: no place was free in time.")
         started = self.clock()
-        if events is not None:
-            events.attempt_started(request)
         try:
+            self.check(placed)
+            if events is not None:
+                events.attempt_started(request)
             outcome = await self.transport.attempt(
-                request, credential, min(until, started + options.timeouts.attempt), options.headers
+                request, placed, min(until, started + options.timeouts.attempt), options.headers
             )
         finally:
             self.control.leave()
         now = self.clock()
-        result = self.judge(request, outcome, credential, now)
+        result = self.judge(request, outcome, placed, now)
         tried.append(record(outcome, result, now - started))
         if events is not None:
             events.attempt_ended(tried[-1], result)

@@ -186,7 +186,7 @@ class Launch:
             attempt = self._attempt
             if attempt is None:
                 caller = self.launcher.caller
-                credential = caller.credential_now() or await caller.credential()
+                credential = caller.token.fixed or await caller.token.credential()
                 location, began = await self.launcher.admit(self)
                 attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
                 self._attempt = attempt
@@ -209,8 +209,11 @@ class Launch:
                     "env, args or labels hold the API token, which everybody who reads sessions would see"
                 )
             # One that was held open is entered a second time.
-            if self.events is not None and not attempt.progress.started:
-                self.events.attempt_started(request, attempt.location)
+            if not attempt.progress.started:
+                if caller.latch.last is not None:
+                    caller.check(attempt.credential)
+                if self.events is not None:
+                    self.events.attempt_started(request, attempt.location)
             outcome = await caller.transport.attempt(
                 request,
                 attempt.credential,

@@ -74,13 +74,14 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     tried: list[Attempt],
     events: "CallEvents | None",
 ) -> Streaming | GameyeError:
-    credential = await caller.credential()
+    credential = await caller.token.credential()
     # A place is held for the opening only: followed logs must not be in the way of a stop.
     await caller.control.enter()
     started = caller.clock()
-    if events is not None:
-        events.attempt_started(request)
     try:
+        caller.check(credential)
+        if events is not None:
+            events.attempt_started(request)
         opened = await caller.transport.stream(
             request, credential, min(until, started + options.timeouts.attempt), options.headers
         )
