@@ -49,6 +49,9 @@ class Core:
         """Put a client together on the running event loop."""
         loop = asyncio.get_running_loop()
         sweeper = Sweeper(loop)
+        # The user's own first: when it cannot be opened, there are no connections yet to be closed.
+        shared = setup.pacing.shared
+        gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
         caller = Caller(
             transport=Transport(
                 setup.base_url, sweeper, connect_timeout=setup.timeouts.connect, **setup.transport
@@ -67,8 +70,7 @@ class Core:
         )
         supervisor = Supervisor(caller, setup.on_orphan)
         gates = LocationGates(setup.pacing, setup.rng)
-        rate, shared = AdaptiveRate(setup.pacing), setup.pacing.shared
-        gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
+        rate = AdaptiveRate(setup.pacing)
         pace = Pace(rate, loop.time) if gate is None else SharedPace(rate, loop.time, gate)
         return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop, gate)
 

@@ -123,13 +123,13 @@ class Launch:
                 raise self._with_attempts(error) from None
             # Whatever ends an ambiguous launch without settling it says nothing about its session.
             self.dispose()
-            raise self._unknown(error.message) from None
+            raise self._unknown(error.message, found=isinstance(error, LaunchOutcomeUnknownError)) from None
         except Exception as error:
-            # The user's token callable failed.
+            # The user's token callable failed, or a shared pace of his own.
             if not self.ambiguous:
                 raise
             self.dispose()
-            raise self._unknown(f"no token for another attempt ({type(error).__name__})") from error
+            raise self._unknown(f"nothing came of another attempt ({type(error).__name__})") from error
         if self.abandoned:
             self.dispose()
         return session
@@ -179,7 +179,8 @@ class Launch:
         """The error for a caller whose client was closed."""
         if self.ambiguous:
             return self._unknown("the client was closed while the launch was under way")
-        return self._with_attempts(ClientClosedError("the client was closed before the launch was sent"))
+        missed = "tried again" if self._attempts else "sent"
+        return self._with_attempts(ClientClosedError(f"the client was closed before the launch was {missed}"))
 
     async def _launch(self) -> Session:
         while True:
@@ -396,14 +397,17 @@ class Launch:
         if self.terms.on_abandon == "stop":
             self.launcher.supervisor.reap(self._search(), self._last_sent)
 
-    def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
-        further = (
-            "The client looks for it and stops it; launch again with a new id."
-            if self.terms.on_abandon == "stop"
-            else "It is left running; launch again with the same id and idempotent=True to take it over."
-        )
+    def _unknown(self, reason: str, *, found: bool = False) -> LaunchOutcomeUnknownError:
+        """Nobody can say whether there is a session or, when one was found, whose it is."""
+        if self.terms.on_abandon == "leave":
+            further = "It is left running; launch again with the same id and idempotent=True to take it over."
+        elif found:
+            further = "The client looks again, and stops it if it proves to be its own; launch with a new id."
+        else:
+            further = "The client looks for it and stops it; launch again with a new id."
+        what = "" if found else f"whether session {self.request.id} exists is unknown: "
         return LaunchOutcomeUnknownError(
-            f"whether session {self.request.id} exists is unknown: {reason.rstrip('.')}. {further}",
+            f"{what}{reason.rstrip('.')}. {further}",
             session_id=str(self.request.id),
             attempts=tuple(self._attempts),
         )
