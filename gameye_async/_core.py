@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
+from gameye_async._admission import Admission
 from gameye_async._calls import Caller
 from gameye_async._launcher import Launcher
 from gameye_async._limiter import Lane, Pace, SharedPace
@@ -69,15 +70,15 @@ class Core:
             emitter=_emitter(setup, loop.time),
         )
         supervisor = Supervisor(caller, setup.on_orphan)
-        gates = LocationGates(setup.pacing, setup.rng)
         rate = AdaptiveRate(setup.pacing)
         pace = Pace(rate, loop.time) if gate is None else SharedPace(rate, loop.time, gate)
-        return cls(caller, supervisor, Launcher(caller, supervisor, gates, pace), loop, gate)
+        admission = Admission(caller, LocationGates(setup.pacing, setup.rng), pace)
+        return cls(caller, supervisor, Launcher(caller, supervisor, admission), loop, gate)
 
     @property
     def state(self) -> str:
         """For the client's repr."""
-        return "closed" if self._closed or self.launcher.closing else "open"
+        return "closed" if self.launcher.admission.closed else "open"
 
     @property
     def stats(self) -> ClientStats:
@@ -91,7 +92,7 @@ class Core:
         Raises:
             ClientClosedError: The client was closed, or is used from another loop or after a fork.
         """
-        if self._closed or self.launcher.closing:
+        if self.launcher.admission.closed:
             raise ClientClosedError("the client is closed; make a new one")
         # No event loop outlives a fork; the pid itself takes a system call to ask for.
         if asyncio.get_running_loop() is not self._loop:

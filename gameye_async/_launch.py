@@ -6,27 +6,26 @@ second session (409). Attempts of one id never overlap. As soon as an attempt ma
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from attrs import define, field
 
-from gameye_async import _api
-from gameye_async._calls import record
+from gameye_async._admission import Admission
+from gameye_async._attempt import LaunchAttempt
+from gameye_async._calls import Caller
 from gameye_async._codec import LaunchAnswer
 from gameye_async._exchange import Progress, clip
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
-from gameye_async._pacing import Blame
 from gameye_async._search import Search
+from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
     Attempt,
     BadAnswerError,
     CapacityError,
     ClientClosedError,
-    ConfigurationError,
     DeadlineExceededError,
     GameyeError,
     LaunchOutcomeUnknownError,
@@ -40,31 +39,14 @@ from gameye_async.errors import (
 )
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Port, Session
-from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
-    from gameye_async._launcher import Launcher
     from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
+T = TypeVar("T")
+
 _REDIRECTS = 300
-
-
-@define(eq=False, repr=False)
-class _Attempt:
-    """An attempt under way, which has a place in the lane.
-
-    Attributes:
-        location: Where it is made.
-        credential: Its token.
-        began: Loop time at which it got its place.
-        progress: How far it has got.
-    """
-
-    location: str
-    credential: Credential
-    began: float
-    progress: Progress
 
 
 @define(eq=False, repr=False)
@@ -72,36 +54,39 @@ class Launch:
     """One launch under way.
 
     Attributes:
-        launcher: What all launches of a client share.
+        caller: What all calls share.
+        admission: Lets its attempts out.
+        supervisor: Gets what nobody waits for any more.
         request: What to launch.
         terms: How to launch it.
         deadline: Loop time at which the last caller stops waiting.
         started: Loop time at which the first began.
-        ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
         events: Tells of it, if anybody listens.
     """
 
-    launcher: "Launcher"
+    caller: Caller
+    admission: Admission
+    supervisor: Supervisor
     request: LaunchRequest
     terms: Terms
     deadline: float
     started: float
-    ambiguous: bool = field(default=False, init=False)
     abandoned: bool = field(default=False, init=False)
     events: "CallEvents | None" = field(default=None, init=False)
     _hold: bool = field(default=False, init=False)
-    _attempt: _Attempt | None = field(default=None, init=False)
-    _first_sent: float = field(default=inf, init=False)
-    _last_sent: float = field(default=-inf, init=False)
-    _last_maybe: float = field(default=-inf, init=False)
+    _attempt: LaunchAttempt | None = field(default=None, init=False)
     _location: str = field(default="", init=False)
     _next: NextAttempt | None = field(default=None, init=False)
     _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
+    _first_sent: float = field(default=inf, init=False)
+    _last_sent: float = field(default=-inf, init=False)
+    # When the last attempt was sent that may have created the session, until that is settled.
+    _in_doubt_since: float = field(default=-inf, init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.launcher.caller.emitter is not None:
-            self.events = self.launcher.caller.emitter.launch(self.request, self.started)
+        if self.caller.emitter is not None:
+            self.events = self.caller.emitter.launch(self.request, self.started)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer.
@@ -123,7 +108,8 @@ class Launch:
                 raise self._with_attempts(error) from None
             # Whatever ends an ambiguous launch without settling it says nothing about its session.
             self.dispose()
-            raise self._unknown(error.message, found=isinstance(error, LaunchOutcomeUnknownError)) from None
+            is_found = isinstance(error, LaunchOutcomeUnknownError)
+            raise self._unknown(error.message, found=is_found) from None
         except Exception as error:
             # The user's token callable failed, or a shared pace of his own.
             if not self.ambiguous:
@@ -135,27 +121,14 @@ class Launch:
         return session
 
     @property
+    def ambiguous(self) -> bool:
+        """Whether an attempt may have created the session."""
+        return self._in_doubt_since > -inf
+
+    @property
     def in_flight(self) -> bool:
         """Whether an attempt has gone out and its answer is awaited."""
-        return self._attempt is not None and self._attempt.progress.started
-
-    @property
-    def locations(self) -> Sequence[str]:
-        """Where the next attempt may go, in order of preference."""
-        if self.ambiguous:
-            # While an earlier one may have worked, another location could double the session.
-            return (self._location,)
-        return self.request.location if self._next is None else self._next.locations
-
-    @property
-    def not_before(self) -> float:
-        """Loop time before which the next attempt must not be made."""
-        return -inf if self._next is None else self._next.not_before
-
-    @property
-    def last(self) -> GameyeError | None:
-        """What the last attempt that failed came to."""
-        return None if self._next is None else self._next.last
+        return self._attempt is not None and self._attempt.in_flight
 
     def hold(self, *, on: bool) -> None:
         """Have an attempt in flight stay open, or not, when `run` is cancelled."""
@@ -168,7 +141,7 @@ class Launch:
         waited = f"the launch was not done within {self._elapsed():.3g} s"
         if self.ambiguous or self.in_flight or shared:
             return self._unknown(waited)
-        last = self.last
+        last = None if self._next is None else self._next.last
         if isinstance(last, CapacityError | RateLimitedError):
             return self._with_attempts(last)
         return self._with_attempts(
@@ -186,75 +159,63 @@ class Launch:
         while True:
             attempt = self._attempt
             if attempt is None:
-                caller = self.launcher.caller
-                credential = caller.token.fixed or await caller.token.credential()
-                location, began = await self.launcher.admit(self)
-                attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
-                self._attempt = attempt
-            result = await self._answer(attempt)
+                attempt = self._attempt = await self._admitted()
+            try:
+                result = await attempt.result()
+            except asyncio.CancelledError:
+                if attempt.is_cut_off:
+                    self._may_have_worked()
+                raise
+            finally:
+                if attempt.ended:
+                    self._attempt = None
+            if attempt.record is not None:
+                self._attempts.append(attempt.record)
             if isinstance(result, LaunchAnswer):
                 return self._launched(result, attempt)
             session = await self._digest(result, attempt.location)
             if session is not None:
                 return session
 
-    async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
-        """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
-        caller, options, wanted = self.launcher.caller, self.terms.options, self.request
-        self._location = attempt.location
-        held = False
-        try:
-            request = _api.launch(wanted, attempt.location)
-            if attempt.credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
-                raise ConfigurationError(
-                    "env, args or labels hold the API token, which everybody who reads sessions would see"
-                )
-            # One that was held open is entered a second time.
-            if not attempt.progress.started:
-                if caller.latch.last is not None:
-                    caller.check(attempt.credential)
-                if self.events is not None:
-                    self.events.attempt_started(request, attempt.location)
-            outcome = await caller.transport.attempt(
-                request,
-                attempt.credential,
-                attempt.began + options.timeouts.attempt,
-                options.headers,
-                attempt.progress,
-            )
-        except asyncio.CancelledError:
-            held = attempt.progress.started and attempt.progress.hold
-            if attempt.progress.started and not held:
-                self._may_have_worked()
-            raise
-        finally:
-            if not held:  # pragma: no branch  -- what is held open goes on with its cancellation
-                self._attempt = None
-                caller.launches.leave()
-                self.launcher.gates.unanswered(attempt.location)
-        now = caller.clock()
-        result = caller.judge(request, outcome, attempt.credential, now)
-        self._attempts.append(record(outcome, result, now - attempt.began, attempt.location))
-        if self.events is not None:
-            self.events.attempt_ended(self._attempts[-1], result)
-        return result
+    async def _admitted(self) -> LaunchAttempt:
+        """The next attempt, as soon as it may be made."""
+        if self.abandoned:
+            raise asyncio.CancelledError
+        token, again = self.caller.token, self._next
+        credential = token.fixed or await token.credential()
+        locations: Sequence[str] = self.request.location if again is None else again.locations
+        if self.ambiguous:
+            # While an earlier one may have worked, another location could double the session.
+            locations = (self._location,)
+        self._location, began = await self.admission.admit(locations, again, self.events)
+        return LaunchAttempt(
+            self.admission,
+            self.request,
+            self.terms.options,
+            self.events,
+            self._location,
+            credential,
+            began,
+            Progress(self._sent, self._hold),
+        )
 
     def _sent(self) -> None:
         """An attempt has a connection and goes out: from now on it may work."""
-        self._last_sent = self.launcher.caller.clock()
-        self._first_sent = min(self._first_sent, self._last_sent)
+        self._last_sent = self.caller.clock()
+        if self._first_sent == inf:
+            self._first_sent = self._last_sent
 
-    def _launched(self, answer: LaunchAnswer, attempt: _Attempt) -> Session:
+    def _launched(self, answer: LaunchAnswer, attempt: LaunchAttempt) -> Session:
         """The session of an accepted launch.
 
         Raises:
             BadAnswerError: It is another one than was asked for.
         """
         if answer.id in (None, self.request.id):
-            self.launcher.accepted(attempt.location, first=len(self._attempts) == 1)
+            self.admission.accepted(attempt.location, first=len(self._attempts) == 1)
             return self._session(attempt.location, answer.host, answer.ports, "launch")
         self._may_have_worked()
-        self.launcher.supervisor.report(
+        self.supervisor.report(
             # It may echo anything, the token for instance, and is logged.
             clip(answer.id, attempt.credential.scrub),
             self._last_sent,
@@ -292,8 +253,7 @@ class Launch:
         return None
 
     def _may_have_worked(self) -> None:
-        self.ambiguous = True
-        self._last_maybe = self._last_sent
+        self._in_doubt_since = self._last_sent
 
     def _again(self, error: GameyeError) -> None:
         """Prepare another attempt after a failure of the network or the API.
@@ -301,7 +261,7 @@ class Launch:
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        settled = self._last_maybe + self.terms.options.retry.settle
+        settled = self._in_doubt_since + self.terms.options.retry.settle
         self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
@@ -313,28 +273,27 @@ class Launch:
         another = self._another()
         another.last = error
         elsewhere = not self.ambiguous and len(another.locations) > 1
-        blame = self.launcher.refused(error, location, self._last_sent, elsewhere=elsewhere)
+        may_go = self.admission.refused(error, location, self._last_sent, elsewhere=elsewhere)
         if self.ambiguous or (self.terms.idempotent and another.is_first_refusal):
             session = await self._probe()
             if session is not None:
                 return session
-        if not self.ambiguous and blame is not Blame.ACCOUNT:
+        if may_go and not self.ambiguous:
             another.leave_out(location)
             if another.locations:
                 return None
-        paced = self.launcher.pace.rate.pacing.adaptive
+        paced = self.admission.pace.rate.pacing.adaptive
         another.after_refusal(error, paced=paced, deadline=self.deadline)
         return None
 
     def _another(self) -> NextAttempt:
         if self._next is None:
-            self._next = NextAttempt(self.launcher.caller, self.terms.options.retry, self.request.location)
+            self._next = NextAttempt(self.caller, self.terms.options.retry, self.request.location)
         return self._next
 
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
-        with self._settling():
-            details = await self._search().within(self.terms.options.retry.consistency)
+        details = await self._settled_by(self._search().within(self.terms.options.retry.consistency))
         if details is not None:
             return self._adopted(details)
         self._again(error)
@@ -342,20 +301,19 @@ class Launch:
 
     async def _probe(self) -> Session | None:
         """The session if it is there now; a long enough silence proves that it was never created."""
-        asked = self.launcher.caller.clock()
-        with self._settling():
-            seen = await self._search().once()
+        asked = self.caller.clock()
+        seen = await self._settled_by(self._search().once())
         if seen is not None and not isinstance(seen, NotFoundError):
             return self._adopted(seen)
         # What counts is when the question was asked: a 404 may have been long on its way.
-        if seen is not None and asked >= self._last_maybe + self.terms.options.retry.quiet:
-            self.ambiguous = False
+        if seen is not None and asked >= self._in_doubt_since + self.terms.options.retry.quiet:
+            self._in_doubt_since = -inf
         return None
 
     def _search(self) -> Search:
         terms = self.terms
         return Search(
-            self.launcher.caller,
+            self.caller,
             self.request,
             terms.options,
             terms.idempotent,
@@ -363,13 +321,12 @@ class Launch:
             self.events,
         )
 
-    @contextmanager
-    def _settling(self) -> Generator[None]:
-        """A session that is somebody else's, or over, settles the launch as well."""
+    async def _settled_by(self, finding: Awaitable[T]) -> T:
+        """What was found; a session that is somebody else's, or over, settles the launch as well."""
         try:
-            yield
+            return await finding
         except (SessionIdConflictError, SessionEndedError):
-            self.ambiguous = False
+            self._in_doubt_since = -inf
             raise
 
     def _adopted(self, details: "SessionDetails") -> Session:
@@ -395,7 +352,7 @@ class Launch:
     def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
-            self.launcher.supervisor.reap(self._search(), self._last_sent)
+            self.supervisor.reap(self._search(), self._last_sent)
 
     def _unknown(self, reason: str, *, found: bool = False) -> LaunchOutcomeUnknownError:
         """Nobody can say whether there is a session or, when one was found, whose it is."""
@@ -417,4 +374,4 @@ class Launch:
         return error
 
     def _elapsed(self) -> float:
-        return self.launcher.caller.clock() - self.started
+        return self.caller.clock() - self.started

@@ -6,24 +6,20 @@ from collections import OrderedDict
 from attrs import define, field
 
 from gameye_async import _api
+from gameye_async._admission import Admission
 from gameye_async._calls import Caller
 from gameye_async._flight import Flight
 from gameye_async._launch import Launch
-from gameye_async._limiter import Pace
 from gameye_async._options import Options, Terms
-from gameye_async._pacing import Blame, LocationGates
 from gameye_async._supervisor import CLOSED, Supervisor
 from gameye_async.errors import (
     Attempt,
-    CapacityError,
-    ClientClosedError,
     ConfigurationError,
     DeadlineExceededError,
     GameyeError,
     NoAnswerError,
     NotFoundError,
     NotSentError,
-    RateLimitedError,
     ServerError,
     StopUnconfirmedError,
 )
@@ -41,16 +37,12 @@ class Launcher:
     Attributes:
         caller: What all calls share.
         supervisor: Owns the tasks that launch, and stops what is abandoned.
-        gates: Which locations are worth asking.
-        pace: How fast.
-        closing: Whether the client is being closed.
+        admission: Says when and where.
     """
 
     caller: Caller
     supervisor: Supervisor
-    gates: LocationGates
-    pace: Pace
-    closing: bool = field(default=False, init=False)
+    admission: Admission
     _flights: dict[str, Flight] = field(factory=dict[str, Flight], init=False)
     # Not a plain dict, whose first key is looked for past all that were ever deleted before it.
     _delivered: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
@@ -67,7 +59,9 @@ class Launcher:
         """
         now = self.caller.clock()
         until = now + terms.deadline
-        flight = self._join(request, until, terms) or self._start(Launch(self, request, terms, until, now))
+        flight = self._join(request, until, terms) or self._start(
+            Launch(self.caller, self.admission, self.supervisor, request, terms, until, now)
+        )
         events = flight.launch.events
         try:
             if events is None:
@@ -84,45 +78,6 @@ class Launcher:
                 self._land(flight)
         self._remember(session)
         return session
-
-    async def admit(self, launch: Launch) -> tuple[str, float]:
-        """Wait for the time, the pace, a place and an open location, in this order; take the place.
-
-        Returns:
-            The location of the attempt that may be made, and the loop time.
-
-        Raises:
-            ClientClosedError: The client is being closed.
-        """
-        caller, gates, pace = self.caller, self.gates, self.pace
-        while True:
-            if launch.abandoned:
-                raise asyncio.CancelledError
-            if self.closing:
-                raise ClientClosedError("the client was closed while the launch was under way")
-            now = caller.clock()
-            locations = launch.locations
-            wait = max(gates.wait(locations, now), launch.not_before - now)
-            if wait > 0:
-                if launch.events is not None:
-                    launch.events.backing_off(wait, launch.last)
-                await caller.back_off(wait)
-                continue
-            if not pace.turn_now(now):
-                await pace.turn()
-                now = caller.clock()
-            had_turn = now
-            if not caller.launches.enter_now():
-                await caller.launches.enter()
-                now = caller.clock()
-            # A turn from before the rate was lowered does not count, or those that queued for a place
-            # while it was unlimited would all go out at once.
-            if had_turn >= pace.rate.lowered:
-                location = gates.take(locations, now)
-                if location is not None:
-                    pace.rate.placed(now)
-                    return location, now
-            caller.launches.leave()
 
     async def stop(self, session_id: str, options: Options) -> bool:
         """Stop a session; a stop that was begun is finished whoever goes.
@@ -155,28 +110,6 @@ class Launcher:
         # When it is over already, an attempt of ours whose answer was lost has stopped it.
         return stopped or _unanswered(tried)
 
-    def accepted(self, location: str, *, first: bool) -> None:
-        """A launch was accepted, at its first attempt or a later one."""
-        now = self.caller.clock()
-        self.gates.accepted(location, now)
-        self.pace.rate.accepted(now)
-        if first:
-            self.caller.budget.earn()
-
-    def refused(
-        self, error: CapacityError | RateLimitedError, location: str, sent: float, *, elsewhere: bool
-    ) -> Blame:
-        """A launch sent at `sent` was refused for now: who is to blame, and how fast to go on.
-
-        A launch that can still go elsewhere does so at full speed, for the location may just be full.
-        """
-        now = self.caller.clock()
-        capacity = isinstance(error, CapacityError)
-        blame = self.gates.refused(location, now) if capacity else Blame.ACCOUNT
-        if blame is Blame.ACCOUNT or (blame is Blame.UNCLEAR and not elsewhere):
-            self.pace.rate.refused(now, sent)
-        return blame
-
     def _remember(self, session: Session) -> None:
         self.caller.counters.count(session)
         self._delivered[session.id] = None
@@ -185,7 +118,7 @@ class Launcher:
 
     def close(self) -> None:
         """End the launches that have no attempt in flight, and start no more attempts."""
-        self.closing = True
+        self.admission.closed = True
         for flight in list(self._flights.values()):
             flight.close()
 
@@ -208,7 +141,7 @@ class Launcher:
         return flight
 
     def _start(self, launch: Launch) -> Flight:
-        flight = self._flights[launch.request.id] = Flight(launch, self.supervisor, self.caller.sweeper)
+        flight = self._flights[launch.request.id] = Flight(launch)
         return flight
 
     def _land(self, flight: Flight) -> None:

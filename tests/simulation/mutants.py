@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from math import inf
 from typing import Any, Final
 from unittest import mock
 
@@ -78,7 +79,7 @@ def no_probe_after_420() -> Iterator[None]:
     """A 420 is taken to settle what became of earlier attempts too."""
 
     async def settled(launch: Launch) -> None:
-        launch.ambiguous = False
+        launch._in_doubt_since = -inf  # noqa: SLF001  -- likewise
 
     with mock.patch.object(Launch, "_probe", settled):
         yield
