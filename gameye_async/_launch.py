@@ -2,13 +2,11 @@
 
 Every attempt carries the same id, made before the first byte is sent, so that the API itself refuses a
 second session (409). Attempts of one id never overlap. As soon as an attempt may have worked, the launch is
-*ambiguous*: then only the session itself, found by its id, or a long enough silence settles it.
+*in doubt*: then only the session itself, found by its id, or a long enough silence settles it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from math import inf
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
@@ -16,7 +14,7 @@ from gameye_async._admission import Admission
 from gameye_async._attempt import LaunchAttempt
 from gameye_async._calls import Caller
 from gameye_async._codec import LaunchAnswer
-from gameye_async._exchange import Progress, clip
+from gameye_async._exchange import clip
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
 from gameye_async._search import Search
@@ -30,11 +28,9 @@ from gameye_async.errors import (
     GameyeError,
     LaunchOutcomeUnknownError,
     NoAnswerError,
-    NotFoundError,
     NotSentError,
     RateLimitedError,
     ServerError,
-    SessionEndedError,
     SessionIdConflictError,
 )
 from gameye_async.launch_request import LaunchRequest
@@ -43,8 +39,6 @@ from gameye_async.models import Port, Session
 if TYPE_CHECKING:
     from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
-
-T = TypeVar("T")
 
 _REDIRECTS = 300
 
@@ -72,21 +66,20 @@ class Launch:
     terms: Terms
     deadline: float
     started: float
-    abandoned: bool = field(default=False, init=False)
-    events: "CallEvents | None" = field(default=None, init=False)
+    abandoned: bool = False
+    events: "CallEvents | None" = None
     _hold: bool = field(default=False, init=False)
     _attempt: LaunchAttempt | None = field(default=None, init=False)
     _location: str = field(default="", init=False)
     _next: NextAttempt | None = field(default=None, init=False)
     _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
-    _first_sent: float = field(default=inf, init=False)
-    _last_sent: float = field(default=-inf, init=False)
-    # When the last attempt was sent that may have created the session, until that is settled.
-    _in_doubt_since: float = field(default=-inf, init=False)
+    _search: Search = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.caller.emitter is not None:
             self.events = self.caller.emitter.launch(self.request, self.started)
+        terms = self.terms
+        self._search = Search(self.caller, self.request, terms.options, terms.idempotent, self.events)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer.
@@ -100,19 +93,19 @@ class Launch:
         try:
             session = await self._launch()
         except asyncio.CancelledError:
-            if self.ambiguous and not self.in_flight:
+            if self._search.in_doubt and not self.in_flight:
                 self.dispose()
             raise
         except GameyeError as error:
-            if not self.ambiguous:
+            if not self._search.in_doubt:
                 raise self._with_attempts(error) from None
-            # Whatever ends an ambiguous launch without settling it says nothing about its session.
+            # Whatever ends a launch in doubt without settling it says nothing about its session.
             self.dispose()
             is_found = isinstance(error, LaunchOutcomeUnknownError)
             raise self._unknown(error.message, found=is_found) from None
         except Exception as error:
             # The user's token callable failed, or a shared pace of his own.
-            if not self.ambiguous:
+            if not self._search.in_doubt:
                 raise
             self.dispose()
             raise self._unknown(f"nothing came of another attempt ({type(error).__name__})") from error
@@ -121,25 +114,20 @@ class Launch:
         return session
 
     @property
-    def ambiguous(self) -> bool:
-        """Whether an attempt may have created the session."""
-        return self._in_doubt_since > -inf
-
-    @property
     def in_flight(self) -> bool:
         """Whether an attempt has gone out and its answer is awaited."""
-        return self._attempt is not None and self._attempt.in_flight
+        return self._attempt is not None and self._attempt.started
 
     def hold(self, *, on: bool) -> None:
         """Have an attempt in flight stay open, or not, when `run` is cancelled."""
         self._hold = on
         if self._attempt is not None:
-            self._attempt.progress.hold = on
+            self._attempt.hold = on
 
     def overdue(self, *, shared: bool) -> GameyeError:
         """The error for a caller whose deadline has passed; `shared` when others still wait."""
         waited = f"the launch was not done within {self._elapsed():.3g} s"
-        if self.ambiguous or self.in_flight or shared:
+        if self._search.in_doubt or self.in_flight or shared:
             return self._unknown(waited)
         last = None if self._next is None else self._next.last
         if isinstance(last, CapacityError | RateLimitedError):
@@ -150,7 +138,7 @@ class Launch:
 
     def closed(self) -> GameyeError:
         """The error for a caller whose client was closed."""
-        if self.ambiguous:
+        if self._search.in_doubt:
             return self._unknown("the client was closed while the launch was under way")
         missed = "tried again" if self._attempts else "sent"
         return self._with_attempts(ClientClosedError(f"the client was closed before the launch was {missed}"))
@@ -164,7 +152,7 @@ class Launch:
                 result = await attempt.result()
             except asyncio.CancelledError:
                 if attempt.is_cut_off:
-                    self._may_have_worked()
+                    self._search.may_have_worked()
                 raise
             finally:
                 if attempt.ended:
@@ -181,29 +169,14 @@ class Launch:
         """The next attempt, as soon as it may be made."""
         if self.abandoned:
             raise asyncio.CancelledError
-        token, again = self.caller.token, self._next
+        token, search, again = self.caller.token, self._search, self._next
         credential = token.fixed or await token.credential()
-        locations: Sequence[str] = self.request.location if again is None else again.locations
-        if self.ambiguous:
+        locations = self.request.location if again is None else again.locations
+        if search.in_doubt:
             # While an earlier one may have worked, another location could double the session.
             locations = (self._location,)
         self._location, began = await self.admission.admit(locations, again, self.events)
-        return LaunchAttempt(
-            self.admission,
-            self.request,
-            self.terms.options,
-            self.events,
-            self._location,
-            credential,
-            began,
-            Progress(self._sent, self._hold),
-        )
-
-    def _sent(self) -> None:
-        """An attempt has a connection and goes out: from now on it may work."""
-        self._last_sent = self.caller.clock()
-        if self._first_sent == inf:
-            self._first_sent = self._last_sent
+        return LaunchAttempt(self.admission, search, self._location, credential, began, hold=self._hold)
 
     def _launched(self, answer: LaunchAnswer, attempt: LaunchAttempt) -> Session:
         """The session of an accepted launch.
@@ -214,11 +187,11 @@ class Launch:
         if answer.id in (None, self.request.id):
             self.admission.accepted(attempt.location, first=len(self._attempts) == 1)
             return self._session(attempt.location, answer.host, answer.ports, "launch")
-        self._may_have_worked()
+        self._search.may_have_worked()
         self.supervisor.report(
             # It may echo anything, the token for instance, and is logged.
             clip(answer.id, attempt.credential.scrub),
-            self._last_sent,
+            self._search.last_sent,
             f"the API answered with it instead of {self.request.id}",
             self.events,
         )
@@ -228,23 +201,23 @@ class Launch:
         """The session that a failed attempt led to; None when the next attempt is prepared.
 
         Raises:
-            GameyeError: The launch is over; when it is ambiguous, `run` says so instead.
+            GameyeError: The launch is over; when it is in doubt, `run` says so instead.
         """
         match error:
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
                 # It was launched, and the answer lost.
-                self._may_have_worked()
+                self._search.may_have_worked()
                 return await self._resolve(error)
             case NoAnswerError(timed_out=True):
                 # The API may still be at it, and another attempt must not overlap with that.
-                self._may_have_worked()
+                self._search.may_have_worked()
                 return await self._resolve(error)
-            case SessionIdConflictError() if self.ambiguous or self.terms.idempotent:
+            case SessionIdConflictError() if self._search.in_doubt or self.terms.idempotent:
                 return await self._resolve(error)
             case CapacityError() | RateLimitedError():
                 return await self._refused(error, location)
             case NoAnswerError() | ServerError():
-                self._may_have_worked()
+                self._search.may_have_worked()
                 self._again(error)
             case NotSentError():
                 self._again(error)
@@ -252,33 +225,30 @@ class Launch:
                 raise error
         return None
 
-    def _may_have_worked(self) -> None:
-        self._in_doubt_since = self._last_sent
-
     def _again(self, error: GameyeError) -> None:
         """Prepare another attempt after a failure of the network or the API.
 
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        settled = self._in_doubt_since + self.terms.options.retry.settle
+        settled = self._search.in_doubt_since + self.terms.options.retry.settle
         self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
         """Go on after a 420 or 429: elsewhere at once, or later.
 
-        Such an answer says nothing about an earlier attempt, so an ambiguous launch looks for its session
+        Such an answer says nothing about an earlier attempt, so a launch in doubt looks for its session
         first, and stays where it is.
         """
         another = self._another()
         another.last = error
-        elsewhere = not self.ambiguous and len(another.locations) > 1
-        may_go = self.admission.refused(error, location, self._last_sent, elsewhere=elsewhere)
-        if self.ambiguous or (self.terms.idempotent and another.is_first_refusal):
-            session = await self._probe()
-            if session is not None:
-                return session
-        if may_go and not self.ambiguous:
+        elsewhere = not self._search.in_doubt and len(another.locations) > 1
+        may_go = self.admission.refused(error, location, self._search.last_sent, elsewhere=elsewhere)
+        if self._search.in_doubt or (self.terms.idempotent and another.is_first_refusal):
+            details = await self._search.once()
+            if details is not None:
+                return self._adopted(details)
+        if may_go and not self._search.in_doubt:
             another.leave_out(location)
             if another.locations:
                 return None
@@ -293,41 +263,11 @@ class Launch:
 
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
-        details = await self._settled_by(self._search().within(self.terms.options.retry.consistency))
+        details = await self._search.within(self.terms.options.retry.consistency)
         if details is not None:
             return self._adopted(details)
         self._again(error)
         return None
-
-    async def _probe(self) -> Session | None:
-        """The session if it is there now; a long enough silence proves that it was never created."""
-        asked = self.caller.clock()
-        seen = await self._settled_by(self._search().once())
-        if seen is not None and not isinstance(seen, NotFoundError):
-            return self._adopted(seen)
-        # What counts is when the question was asked: a 404 may have been long on its way.
-        if seen is not None and asked >= self._in_doubt_since + self.terms.options.retry.quiet:
-            self._in_doubt_since = -inf
-        return None
-
-    def _search(self) -> Search:
-        terms = self.terms
-        return Search(
-            self.caller,
-            self.request,
-            terms.options,
-            terms.idempotent,
-            self._first_sent,
-            self.events,
-        )
-
-    async def _settled_by(self, finding: Awaitable[T]) -> T:
-        """What was found; a session that is somebody else's, or over, settles the launch as well."""
-        try:
-            return await finding
-        except (SessionIdConflictError, SessionEndedError):
-            self._in_doubt_since = -inf
-            raise
 
     def _adopted(self, details: "SessionDetails") -> Session:
         if self.events is not None:
@@ -352,7 +292,7 @@ class Launch:
     def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
-            self.supervisor.reap(self._search(), self._last_sent)
+            self.supervisor.reap(self._search)
 
     def _unknown(self, reason: str, *, found: bool = False) -> LaunchOutcomeUnknownError:
         """Nobody can say whether there is a session or, when one was found, whose it is."""

@@ -12,12 +12,8 @@ from gameye_async.errors import GameyeError, NotFoundError
 _UNPROVEN = "it cannot be told from a session that somebody else launched under this id"
 
 
-async def settle(search: Search, sent: float) -> str:
+async def settle(search: Search) -> str:
     """Describe, then stop what is ours, until nothing of the launch is or can be running.
-
-    Args:
-        search: The search for its session.
-        sent: Loop time at which it was last sent, or may have been.
 
     Returns:
         Why it was left; empty when it was settled.
@@ -39,8 +35,7 @@ async def settle(search: Search, sent: float) -> str:
             failure = await _stop(search) if whose is Ownership.OURS else None
             if whose is Ownership.OURS and failure is None:
                 return ""
-        # What counts is when the question was asked: a 404 may have been long on its way.
-        if isinstance(failure, NotFoundError) and asked >= sent + search.options.retry.quiet:
+        if search.proves_absence(failure, asked, search.last_sent):
             return ""
         if caller.clock() >= give_up:
             return f"it could not be stopped: {failure.message}" if failure else _UNPROVEN

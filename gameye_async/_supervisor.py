@@ -49,16 +49,10 @@ class Supervisor:
         task.add_done_callback(self._tasks.pop)
         return task
 
-    def reap(self, search: Search, sent: float) -> None:
-        """Stop the session of a launch in the background, if there is one and it is the launch's own.
-
-        Args:
-            search: The search for it.
-            sent: Loop time at which the launch was last sent, or may have been.
-        """
-        session_id = search.request.id
-        work = partial(settle, search, sent)
-        task = self._attend(session_id, sent, "looking for it", work, search.events)
+    def reap(self, search: Search) -> None:
+        """Stop the session of a launch in the background, if there is one and it is the launch's own."""
+        session_id, work = search.request.id, partial(settle, search)
+        task = self._attend(session_id, search.last_sent, "looking for it", work, search.events)
         if task is not None:
             self._reaping.add(session_id)
             task.add_done_callback(lambda _: self._reaping.discard(session_id))
