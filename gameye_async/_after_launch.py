@@ -16,14 +16,13 @@ from gameye_async._options import (
     Terms,
 )
 from gameye_async.errors import ConfigurationError
-from gameye_async.launch_request import LaunchRequest
+from gameye_async.launch_request import LaunchFields, LaunchRequest
 from gameye_async.models import Session
 
 if TYPE_CHECKING:
     from gameye_async._artifacts import Artifact
     from gameye_async._collect import Collected
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
     from gameye_async._rollout import Rollout
     from gameye_async.probes import Probe
     from gameye_async.records import SessionDetails, SessionSummary
@@ -68,7 +67,7 @@ class AfterLaunch(ABC):
         probe: "Probe | None" = None,
         ready_within: float | None = None,
         deadline: float | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> AbstractAsyncContextManager[Session]: ...
 
     def running(

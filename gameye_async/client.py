@@ -16,7 +16,7 @@ from gameye_async._options import OnAbandon, Options, Setup, Terms
 from gameye_async._stats import ClientStats, Counters
 from gameye_async._version import __version__
 from gameye_async.errors import ClientClosedError, ConfigurationError
-from gameye_async.launch_request import LaunchRequest, format_ttl
+from gameye_async.launch_request import LaunchFields, LaunchRequest, format_ttl
 from gameye_async.models import OrphanRecord, Session
 from gameye_async.settings import (
     Environment,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from gameye_async._core import Core
-    from gameye_async._fields import LaunchFields
     from gameye_async.outcomes import LaunchOutcome
     from gameye_async.telemetry import Event
 
@@ -212,7 +211,7 @@ class AsyncGameye(Operations, AfterLaunch):
         deadline: float | None = None,
         idempotent: bool = False,
         on_abandon: OnAbandon | None = None,
-        **fields: Unpack["LaunchFields"],
+        **fields: Unpack[LaunchFields],
     ) -> Session: ...
 
     async def launch(
