@@ -10,7 +10,7 @@ from gameye_async._calls import record
 from gameye_async._codec import LaunchAnswer
 from gameye_async._exchange import Progress
 from gameye_async._search import Search
-from gameye_async.errors import Attempt, ConfigurationError, GameyeError
+from gameye_async.errors import ConfigurationError, GameyeError
 from gameye_async.settings import Credential
 
 
@@ -20,12 +20,11 @@ class LaunchAttempt(Progress):
 
     Attributes:
         admission: Where it has its place.
-        search: Knows what is launched, and is told when the attempt goes out.
+        search: Knows what is launched, and keeps what became of each attempt.
         location: Where it is made.
         credential: Its token.
         began: Loop time at which it got its place.
         ended: Whether it has ended.
-        record: What became of it; None when it was cut off, or not sent for a reason of its own.
     """
 
     admission: Admission
@@ -34,12 +33,6 @@ class LaunchAttempt(Progress):
     credential: Credential
     began: float
     ended: bool = False
-    record: Attempt | None = None
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether it went out, and ended without anybody waiting for its answer."""
-        return self.started and self.ended and self.record is None
 
     def start(self) -> None:
         """It has a connection and goes out: from now on it may work."""
@@ -77,6 +70,8 @@ class LaunchAttempt(Progress):
             )
         except asyncio.CancelledError:
             is_held = self.started and self.hold
+            if self.started and not is_held:
+                search.may_have_worked()
             raise
         finally:
             if not is_held:  # pragma: no branch  -- what is held open goes on with its cancellation
@@ -84,7 +79,7 @@ class LaunchAttempt(Progress):
                 self.admission.leave(self.location)
         now = caller.clock()
         result = caller.judge(request, outcome, self.credential, now)
-        self.record = record(outcome, result, now - self.began, self.location)
+        search.attempts.append(record(outcome, result, now - self.began, self.location))
         if events is not None:
-            events.attempt_ended(self.record, result)
+            events.attempt_ended(search.attempts[-1], result)
         return result

@@ -20,7 +20,6 @@ from gameye_async._options import Terms
 from gameye_async._search import Search
 from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
-    Attempt,
     BadAnswerError,
     CapacityError,
     ClientClosedError,
@@ -72,7 +71,6 @@ class Launch:
     _attempt: LaunchAttempt | None = field(default=None, init=False)
     _location: str = field(default="", init=False)
     _next: NextAttempt | None = field(default=None, init=False)
-    _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
     _search: Search = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -140,7 +138,7 @@ class Launch:
         """The error for a caller whose client was closed."""
         if self._search.in_doubt:
             return self._unknown("the client was closed while the launch was under way")
-        missed = "tried again" if self._attempts else "sent"
+        missed = "tried again" if self._search.attempts else "sent"
         return self._with_attempts(ClientClosedError(f"the client was closed before the launch was {missed}"))
 
     async def _launch(self) -> Session:
@@ -150,15 +148,9 @@ class Launch:
                 attempt = self._attempt = await self._admitted()
             try:
                 result = await attempt.result()
-            except asyncio.CancelledError:
-                if attempt.is_cut_off:
-                    self._search.may_have_worked()
-                raise
             finally:
                 if attempt.ended:
                     self._attempt = None
-            if attempt.record is not None:
-                self._attempts.append(attempt.record)
             if isinstance(result, LaunchAnswer):
                 return self._launched(result, attempt)
             session = await self._digest(result, attempt.location)
@@ -185,7 +177,7 @@ class Launch:
             BadAnswerError: It is another one than was asked for.
         """
         if answer.id in (None, self.request.id):
-            self.admission.accepted(attempt.location, first=len(self._attempts) == 1)
+            self.admission.accepted(attempt.location, first=len(self._search.attempts) == 1)
             return self._session(attempt.location, answer.host, answer.ports, "launch")
         self._search.may_have_worked()
         self.supervisor.report(
@@ -285,7 +277,7 @@ class Launch:
             image=self.request.image,
             version=self.request.version,
             created_by=created_by,
-            attempts=tuple(self._attempts),
+            attempts=tuple(self._search.attempts),
             elapsed=self._elapsed(),
         )
 
@@ -306,11 +298,11 @@ class Launch:
         return LaunchOutcomeUnknownError(
             f"{what}{reason.rstrip('.')}. {further}",
             session_id=str(self.request.id),
-            attempts=tuple(self._attempts),
+            attempts=tuple(self._search.attempts),
         )
 
     def _with_attempts(self, error: GameyeError) -> GameyeError:
-        error.attempts = tuple(self._attempts)
+        error.attempts = tuple(self._search.attempts)
         return error
 
     def _elapsed(self) -> float:

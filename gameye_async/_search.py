@@ -3,7 +3,7 @@
 from math import inf
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, field
 
 from gameye_async import _api, _policy
 from gameye_async._calls import Caller
@@ -38,6 +38,7 @@ class Search:
         options: Settings of the call.
         idempotent: Whether any session of the same id and parameters will do.
         events: Those of the launch, if anybody listens.
+        attempts: What became of each attempt, oldest first.
         first_sent: Loop time at which an attempt went out first.
         last_sent: Loop time at which one went out last.
         in_doubt_since: When the last one went out that may have created the session; `-inf` when none may
@@ -49,6 +50,7 @@ class Search:
     options: Options
     idempotent: bool
     events: "CallEvents | None"
+    attempts: list[Attempt] = field(factory=list[Attempt])
     first_sent: float = inf
     last_sent: float = -inf
     in_doubt_since: float = -inf
