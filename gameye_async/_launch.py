@@ -149,7 +149,7 @@ class Launch:
             try:
                 result = await attempt.result()
             finally:
-                if attempt.ended:
+                if attempt.ended:  # pragma: no branch  -- what is held open goes on with its cancellation
                     self._attempt = None
             if isinstance(result, LaunchAnswer):
                 return self._launched(result, attempt)
