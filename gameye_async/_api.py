@@ -19,9 +19,8 @@ from gameye_async._exchange import (
     answered_json,
     server_time,
 )
-from gameye_async._segment import CONTROL, LONE, segment
 from gameye_async.errors import BadAnswerError, ConfigurationError
-from gameye_async.launch_request import LaunchRequest
+from gameye_async.launch_request import CONTROL, LONE, LaunchRequest, segment
 
 if TYPE_CHECKING:
     from gameye_async._ownership import Sighting, Survey

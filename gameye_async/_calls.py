@@ -1,8 +1,8 @@
 """Calls to the API: attempts through a bounded lane, repeated where that is safe, within a deadline."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,37 +85,39 @@ class Caller:
             GameyeError: What the last attempt came to, or that the deadline passed.
         """
         seconds = options.timeouts.deadline if deadline is None else deadline
-        until = self.clock() + seconds
         tried = [] if tried is None else tried
-        with self.telling(request) as events:
+        until = self.clock() + seconds
+        with self.telling(request, tried) as events:
             while True:
                 result = await self._attempt(request, options, until, tried, events)
                 if not isinstance(result, GameyeError):
                     if len(tried) == 1:
                         self.budget.earn()
                     return result
-                error = result
-                cost = _policy.retry_cost(options.retry, request, error, len(tried))
-                delay = _policy.retry_delay(options.retry, error, len(tried), self.rng)
+                cost = _policy.retry_cost(options.retry, request, result, len(tried))
+                delay = _policy.retry_delay(options.retry, result, len(tried), self.rng)
                 if cost is not None and self.clock() + delay >= until:
-                    error = DeadlineExceededError(
+                    raise DeadlineExceededError(
                         f"{request.method} {request.template} was not done within {seconds:g} s; "
-                        f"last: {error}"
+                        f"last: {result}"
                     )
-                    cost = None
                 if cost is None or not self.budget.spend(cost):
-                    raise self.failed(error, tried) from None
-                await self.retry(delay, error, events)
+                    raise result
+                await self.retry(delay, result, events)
 
-    def telling(self, request: Request[Any]) -> AbstractContextManager["CallEvents | None"]:
-        """Tell that a call begins, and when it is over, if anybody listens."""
-        return nullcontext() if self.emitter is None else self.emitter.call(request)
-
-    def failed(self, error: GameyeError, tried: list[Attempt]) -> GameyeError:
-        """The error that a call ends with."""
-        error.attempts = tuple(tried)
-        self.counters.failed[type(error).__name__] += 1
-        return error
+    @contextmanager
+    def telling(self, request: Request[Any], tried: list[Attempt]) -> Generator["CallEvents | None"]:
+        """Tell that a call begins and how it ends, if anybody listens; count it when it fails."""
+        try:
+            if self.emitter is None:
+                yield None
+            else:
+                with self.emitter.call(request) as events:
+                    yield events
+        except GameyeError as error:
+            error.attempts = tuple(tried)
+            self.counters.failed[type(error).__name__] += 1
+            raise
 
     async def retry(self, delay: float, error: GameyeError, events: "CallEvents | None") -> None:
         """Wait before the next attempt of a call."""
@@ -147,40 +149,26 @@ class Caller:
             events: Those of the call that it serves; it is a call of its own when None.
             tried: Where to note the attempt, if it came to one.
         """
-        tried = [] if tried is None else tried
-        if events is not None:
-            return await self._once(request, options, tried, events)
-        with self.telling(request) as own:
-            result = await self._once(request, options, tried, own)
-            if own is not None:
+        if self.emitter is not None and events is None:
+            with self.emitter.call(request) as own:
+                result = await self.once(request, options, own, tried)
                 own.came_to(result)
-            return result
-
-    async def _once(
-        self, request: Request[T], options: Options, tried: list[Attempt], events: "CallEvents | None"
-    ) -> T | GameyeError:
+                return result
         until = self.clock() + options.timeouts.attempt
         try:
-            return await self._attempt(request, options, until, tried, events)
+            return await self._attempt(request, options, until, [] if tried is None else tried, events)
         except GameyeError as error:
             return error
 
-    def credential_now(self) -> Credential | None:
-        """The header to send now, unless the token must be asked for, or one was refused a moment ago."""
-        return self.token.fixed if self.latch.last is None else None
-
-    async def credential(self) -> Credential:
-        """The header to send now.
+    def check(self, credential: Credential) -> None:
+        """Look once more before a request goes out, which may have waited for long.
 
         Raises:
             AuthenticationError: The API refused this token a moment ago.
-            ConfigurationError: The token callable gave something that cannot be a token.
         """
-        credential = await self.token.credential()
         refusal = self.latch.refusal(credential, self.clock())
         if refusal is not None:
             raise refusal
-        return credential
 
     def judge(
         self, request: Request[T], outcome: Outcome, credential: Credential, now: float
@@ -191,27 +179,23 @@ class Caller:
                 result = _interpreted(request, outcome)
                 self.latch.answered(credential, result, now)
                 return result
-            case NotSent():
-                return NotSentError(f"{self._call_of(request)}: {outcome.reason}.")
-            case Unknown():  # pragma: no branch  -- there is no fourth outcome
-                return NoAnswerError(
-                    f"{self._call_of(request)}: {outcome.reason}.", timed_out=outcome.timed_out
-                )
-
-    def _call_of(self, request: Request[Any]) -> str:
-        """A request that got no answer, with where it went: the address itself may be wrong."""
-        return f"{request.method} {self.origin}{request.template}"
+            case NotSent() | Unknown():  # pragma: no branch  -- there is no fourth outcome
+                # With where it went: the address itself may be wrong.
+                told = f"{request.method} {self.origin}{request.template}: {outcome.reason}."
+                if isinstance(outcome, NotSent):
+                    return NotSentError(told)
+                return NoAnswerError(told, timed_out=outcome.timed_out)
 
     async def admit(self, request: Request[Any], until: float) -> Credential | NotSentError:
         """Take a place for an attempt, and the header to send with it; until a loop time.
 
         Raises:
-            AuthenticationError: The API refused the token a moment ago.
             ConfigurationError: The token callable gave something that cannot be a token.
         """
         with self.sweeper.until(until):
-            credential = await self.credential()
+            credential = await self.token.credential()
             await self.control.acquire()
+            # Not before: a token callable may swallow the cancellation that ends the time.
             return credential
         return NotSentError(f"{request.method} {request.template}: no place was free in time.")
 
@@ -227,9 +211,10 @@ class Caller:
         if isinstance(credential, NotSentError):
             return credential
         started = self.clock()
-        if events is not None:
-            events.attempt_started(request)
         try:
+            self.check(credential)
+            if events is not None:
+                events.attempt_started(request)
             outcome = await self.transport.attempt(
                 request, credential, min(until, started + options.timeouts.attempt), options.headers
             )

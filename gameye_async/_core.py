@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, field
 
-from gameye_async._admission import Admission, SharedAdmission
+from gameye_async._admission import Admission
 from gameye_async._calls import Caller
+from gameye_async._launch_queue import LaunchQueue, SharedLaunchQueue
 from gameye_async._launcher import Launcher
 from gameye_async._options import Setup
 from gameye_async._pacing import AdaptiveRate, LocationGates
@@ -49,6 +50,9 @@ class Core:
         """Put a client together on the running event loop."""
         loop = asyncio.get_running_loop()
         sweeper = Sweeper(loop)
+        # The user's own first: when it cannot be opened, there are no connections yet to be closed.
+        shared = setup.pacing.shared
+        gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
         caller = Caller(
             transport=Transport(
                 setup.base_url, sweeper, connect_timeout=setup.timeouts.connect, **setup.transport
@@ -65,24 +69,23 @@ class Core:
             emitter=_emitter(setup, loop.time),
         )
         supervisor = Supervisor(caller, setup.on_orphan)
-        gates = LocationGates(setup.pacing, setup.rng)
-        rate, shared = AdaptiveRate(setup.pacing), setup.pacing.shared
-        gate = None if shared is None else shared.open(setup.token.fingerprint, setup.rng)
-        terms = setup.max_concurrency, gates, rate, loop.time
-        admission = Admission(*terms) if gate is None else SharedAdmission(*terms, gate, supervisor.spawn)
+        rate = AdaptiveRate(setup.pacing)
+        terms = setup.max_concurrency, LocationGates(setup.pacing, setup.rng), rate, loop.time
+        queue = LaunchQueue(*terms) if gate is None else SharedLaunchQueue(*terms, gate, supervisor.spawn)
+        admission = Admission(caller, queue)
         return cls(caller, supervisor, Launcher(caller, supervisor, admission), loop, gate)
 
     @property
     def state(self) -> str:
         """For the client's repr."""
-        return "closed" if self._closed or self.launcher.closing else "open"
+        return "closed" if self.launcher.admission.closed else "open"
 
     @property
     def stats(self) -> ClientStats:
         """What the client has done and is doing."""
-        admission = self.launcher.admission
+        queue = self.launcher.admission.queue
         return self.caller.counters.snapshot(
-            queued=admission.queued, in_flight=admission.in_flight, shut_out=admission.shut_out
+            queued=queue.queued, in_flight=queue.in_flight, shut_out=queue.shut_out
         )
 
     def check(self) -> None:
@@ -91,7 +94,7 @@ class Core:
         Raises:
             ClientClosedError: The client was closed, or is used from another loop or after a fork.
         """
-        if self._closed or self.launcher.closing:
+        if self.launcher.admission.closed:
             raise ClientClosedError("the client is closed; make a new one")
         # No event loop outlives a fork; the pid itself takes a system call to ask for.
         if asyncio.get_running_loop() is not self._loop:

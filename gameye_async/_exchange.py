@@ -34,12 +34,11 @@ class Answered:
     scrub: Callable[[str], str] = field(default=str, repr=False)
 
 
-@define(eq=False, repr=False)
+@define(eq=False, repr=False, kw_only=True)
 class Progress:
     """How far an exchange has got, whatever ends it.
 
     Attributes:
-        on_start: Called when `started` becomes true.
         hold: Whether an exchange that was started stays open when the wait for its answer is cancelled. With
             the same progress, the wait can be taken up again.
         started: Whether any of the request may have been handed to a connection; for a request with a body,
@@ -48,7 +47,6 @@ class Progress:
         connection: What an exchange that is held open goes on with.
     """
 
-    on_start: Callable[[], object] = bool
     hold: bool = False
     started: bool = False
     answered: Answered | None = None
@@ -57,7 +55,6 @@ class Progress:
     def start(self) -> None:
         """The request is about to be handed to a connection."""
         self.started = True
-        self.on_start()
 
     def give_up(self) -> None:
         """End an exchange that is held open."""

@@ -5,8 +5,7 @@ import asyncio
 from attrs import define, field
 
 from gameye_async._launch import Launch
-from gameye_async._supervisor import Supervisor
-from gameye_async._sweeper import Limit, Sweeper
+from gameye_async._sweeper import Limit
 from gameye_async.models import Session
 
 
@@ -26,8 +25,6 @@ class Flight:
     """
 
     launch: Launch
-    _supervisor: Supervisor
-    _sweeper: Sweeper
     callers: int = field(default=0, init=False)
     task: asyncio.Task[Session] | None = field(default=None, init=False)
     _limit: Limit | None = field(default=None, init=False)
@@ -35,7 +32,7 @@ class Flight:
     _landed: asyncio.Event | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        alone = self.launch.terms.on_abandon == "stop" and self.launch.launcher.caller.transport.can_hold
+        alone = self.launch.terms.on_abandon == "stop" and self.launch.caller.transport.can_hold
         self.launch.hold(on=alone)
         if not alone:
             self._run_on()
@@ -49,19 +46,20 @@ class Flight:
         Raises:
             GameyeError: There is no session, or (`LaunchOutcomeUnknownError`) nobody can say.
         """
+        launch = self.launch
         self.callers += 1
         delivered = False
         try:
             # An answer that came in the moment in which the time was over is there the second time.
             for _ in range(2):
-                with self._sweeper.until(until) as limit:
+                with launch.caller.sweeper.until(until) as limit:
                     if self.task is None:
                         self._limit = limit
-                        session = await self.launch.run()
+                        session = await launch.run()
                         delivered = True
                         return session
                     await _ended(self.task)
-                if not self.launch.in_flight:
+                if not launch.in_flight:
                     break
             # Perhaps it ended in the very moment in which the time was over.
             if self.task is not None and self.task.done() and not self.task.cancelled():
@@ -69,8 +67,8 @@ class Flight:
                 delivered = True
                 return session
             if self._closed or (self.task is not None and self.task.cancelled()):
-                raise self.launch.closed()
-            raise self.launch.overdue(shared=self.callers > 1)
+                raise launch.closed()
+            raise launch.overdue(shared=self.callers > 1)
         finally:
             self.callers -= 1
             if self._landed is not None:
@@ -89,12 +87,12 @@ class Flight:
             self._end()
         if self.task is None and self._landed is None:
             self._landed = asyncio.Event()
-            self._supervisor.spawn(self._outlast(self._landed))
+            self.launch.supervisor.spawn(self._outlast(self._landed))
 
     def _run_on(self) -> None:
         """Run, or go on, in a task of the supervisor."""
         self.launch.hold(on=False)
-        self.task = self._supervisor.spawn(self.launch.run())
+        self.task = self.launch.supervisor.spawn(self.launch.run())
         if self.launch.events is not None:
             self.launch.events.outlive(self.task)
         # When the callers have gone, nobody else looks at what it raised.

@@ -2,48 +2,40 @@
 
 Every attempt carries the same id, made before the first byte is sent, so that the API itself refuses a
 second session (409). Attempts of one id never overlap. As soon as an attempt may have worked, the launch is
-*ambiguous*: then only the session itself, found by its id, or a long enough silence settles it.
+*in doubt*: then only the session itself, found by its id, or a long enough silence settles it.
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field
 
-from gameye_async import _api
-from gameye_async._calls import record
+from gameye_async._admission import Admission
+from gameye_async._attempt import LaunchAttempt
+from gameye_async._calls import Caller
 from gameye_async._codec import LaunchAnswer
-from gameye_async._exchange import Progress, clip
+from gameye_async._exchange import clip
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._options import Terms
-from gameye_async._pacing import Blame
 from gameye_async._search import Search
+from gameye_async._supervisor import Supervisor
 from gameye_async.errors import (
-    Attempt,
     BadAnswerError,
     CapacityError,
     ClientClosedError,
-    ConfigurationError,
     DeadlineExceededError,
     GameyeError,
     LaunchOutcomeUnknownError,
     NoAnswerError,
-    NotFoundError,
     NotSentError,
     RateLimitedError,
     ServerError,
-    SessionEndedError,
     SessionIdConflictError,
 )
 from gameye_async.launch_request import LaunchRequest
 from gameye_async.models import Port, Session
-from gameye_async.settings import Credential
 
 if TYPE_CHECKING:
-    from gameye_async._launcher import Launcher
     from gameye_async.records import SessionDetails
     from gameye_async.telemetry.emitter import CallEvents
 
@@ -51,57 +43,41 @@ _REDIRECTS = 300
 
 
 @define(eq=False, repr=False)
-class _Attempt:
-    """An attempt under way, which has a place in the lane.
-
-    Attributes:
-        location: Where it is made.
-        credential: Its token.
-        began: Loop time at which it got its place.
-        progress: How far it has got.
-    """
-
-    location: str
-    credential: Credential
-    began: float
-    progress: Progress
-
-
-@define(eq=False, repr=False)
 class Launch:
     """One launch under way.
 
     Attributes:
-        launcher: What all launches of a client share.
+        caller: What all calls share.
+        admission: Lets its attempts out.
+        supervisor: Gets what nobody waits for any more.
         request: What to launch.
         terms: How to launch it.
         deadline: Loop time at which the last caller stops waiting.
         started: Loop time at which the first began.
-        ambiguous: Whether an attempt may have created the session.
         abandoned: Whether nobody waits for it any more.
         events: Tells of it, if anybody listens.
     """
 
-    launcher: "Launcher"
+    caller: Caller
+    admission: Admission
+    supervisor: Supervisor
     request: LaunchRequest
     terms: Terms
     deadline: float
     started: float
-    ambiguous: bool = field(default=False, init=False)
-    abandoned: bool = field(default=False, init=False)
-    events: "CallEvents | None" = field(default=None, init=False)
+    abandoned: bool = False
+    events: "CallEvents | None" = None
     _hold: bool = field(default=False, init=False)
-    _attempt: _Attempt | None = field(default=None, init=False)
-    _first_sent: float = field(default=inf, init=False)
-    _last_sent: float = field(default=-inf, init=False)
-    _last_maybe: float = field(default=-inf, init=False)
+    _attempt: LaunchAttempt | None = field(default=None, init=False)
     _location: str = field(default="", init=False)
     _next: NextAttempt | None = field(default=None, init=False)
-    _attempts: list[Attempt] = field(factory=list[Attempt], init=False)
+    _search: Search = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.launcher.caller.emitter is not None:
-            self.events = self.launcher.caller.emitter.launch(self.request, self.started)
+        if self.caller.emitter is not None:
+            self.events = self.caller.emitter.launch(self.request, self.started)
+        terms = self.terms
+        self._search = Search(self.caller, self.request, terms.options, terms.idempotent, self.events)
 
     async def run(self) -> Session:
         """Launch until there is a session or a definite answer.
@@ -115,21 +91,22 @@ class Launch:
         try:
             session = await self._launch()
         except asyncio.CancelledError:
-            if self.ambiguous and not self.in_flight:
+            if self._search.in_doubt and not self.in_flight:
                 self.dispose()
             raise
         except GameyeError as error:
-            if not self.ambiguous:
+            if not self._search.in_doubt:
                 raise self._with_attempts(error) from None
-            # Whatever ends an ambiguous launch without settling it says nothing about its session.
+            # Whatever ends a launch in doubt without settling it says nothing about its session.
             self.dispose()
-            raise self._unknown(error.message) from None
+            is_found = isinstance(error, LaunchOutcomeUnknownError)
+            raise self._unknown(error.message, found=is_found) from None
         except Exception as error:
-            # The user's token callable failed.
-            if not self.ambiguous:
+            # The user's token callable failed, or a shared pace of his own.
+            if not self._search.in_doubt:
                 raise
             self.dispose()
-            raise self._unknown(f"no token for another attempt ({type(error).__name__})") from error
+            raise self._unknown(f"nothing came of another attempt ({type(error).__name__})") from error
         if self.abandoned:
             self.dispose()
         return session
@@ -137,38 +114,20 @@ class Launch:
     @property
     def in_flight(self) -> bool:
         """Whether an attempt has gone out and its answer is awaited."""
-        return self._attempt is not None and self._attempt.progress.started
-
-    @property
-    def locations(self) -> Sequence[str]:
-        """Where the next attempt may go, in order of preference."""
-        if self.ambiguous:
-            # While an earlier one may have worked, another location could double the session.
-            return (self._location,)
-        return self.request.location if self._next is None else self._next.locations
-
-    @property
-    def not_before(self) -> float:
-        """Loop time before which the next attempt must not be made."""
-        return -inf if self._next is None else self._next.not_before
-
-    @property
-    def last(self) -> GameyeError | None:
-        """What the last attempt that failed came to."""
-        return None if self._next is None else self._next.last
+        return self._attempt is not None and self._attempt.started
 
     def hold(self, *, on: bool) -> None:
         """Have an attempt in flight stay open, or not, when `run` is cancelled."""
         self._hold = on
         if self._attempt is not None:
-            self._attempt.progress.hold = on
+            self._attempt.hold = on
 
     def overdue(self, *, shared: bool) -> GameyeError:
         """The error for a caller whose deadline has passed; `shared` when others still wait."""
         waited = f"the launch was not done within {self._elapsed():.3g} s"
-        if self.ambiguous or self.in_flight or shared:
+        if self._search.in_doubt or self.in_flight or shared:
             return self._unknown(waited)
-        last = self.last or self.launcher.why_closed(self.locations)
+        last = self.admission.why_closed(self.request.location) if self._next is None else self._next.last
         if isinstance(last, CapacityError | RateLimitedError):
             return self._with_attempts(last)
         return self._with_attempts(
@@ -177,82 +136,54 @@ class Launch:
 
     def closed(self) -> GameyeError:
         """The error for a caller whose client was closed."""
-        if self.ambiguous:
+        if self._search.in_doubt:
             return self._unknown("the client was closed while the launch was under way")
-        return self._with_attempts(ClientClosedError("the client was closed before the launch was sent"))
+        missed = "tried again" if self._search.attempts else "sent"
+        return self._with_attempts(ClientClosedError(f"the client was closed before the launch was {missed}"))
 
     async def _launch(self) -> Session:
         while True:
             attempt = self._attempt
             if attempt is None:
-                caller = self.launcher.caller
-                credential = caller.credential_now() or await caller.credential()
-                location, began = await self.launcher.admit(self)
-                attempt = _Attempt(location, credential, began, Progress(self._sent, self._hold))
-                self._attempt = attempt
-            result = await self._answer(attempt)
+                attempt = self._attempt = await self._admitted()
+            try:
+                result = await attempt.result()
+            finally:
+                if attempt.ended:  # pragma: no branch  -- what is held open goes on with its cancellation
+                    self._attempt = None
             if isinstance(result, LaunchAnswer):
                 return self._launched(result, attempt)
             session = await self._digest(result, attempt.location)
             if session is not None:
                 return session
 
-    async def _answer(self, attempt: _Attempt) -> LaunchAnswer | GameyeError:
-        """What comes of an attempt; it keeps its place when the wait is cancelled and it is held open."""
-        caller, options, wanted = self.launcher.caller, self.terms.options, self.request
-        self._location = attempt.location
-        held = False
-        try:
-            request = _api.launch(wanted, attempt.location)
-            if attempt.credential.is_in((*wanted.env.values(), *wanted.args, *wanted.labels.values())):
-                raise ConfigurationError(
-                    "env, args or labels hold the API token, which everybody who reads sessions would see"
-                )
-            # One that was held open is entered a second time.
-            if self.events is not None and not attempt.progress.started:
-                self.events.attempt_started(request, attempt.location)
-            outcome = await caller.transport.attempt(
-                request,
-                attempt.credential,
-                attempt.began + options.timeouts.attempt,
-                options.headers,
-                attempt.progress,
-            )
-        except asyncio.CancelledError:
-            held = attempt.progress.started and attempt.progress.hold
-            if attempt.progress.started and not held:
-                self._may_have_worked()
-            raise
-        finally:
-            if not held:  # pragma: no branch  -- what is held open goes on with its cancellation
-                self._attempt = None
-                self.launcher.admission.leave(attempt.location, attempt.began)
-        now = caller.clock()
-        result = caller.judge(request, outcome, attempt.credential, now)
-        self._attempts.append(record(outcome, result, now - attempt.began, attempt.location))
-        if self.events is not None:
-            self.events.attempt_ended(self._attempts[-1], result)
-        return result
+    async def _admitted(self) -> LaunchAttempt:
+        """The next attempt, as soon as it may be made."""
+        if self.abandoned:
+            raise asyncio.CancelledError
+        token, search, again = self.caller.token, self._search, self._next
+        credential = token.fixed or await token.credential()
+        locations = self.request.location if again is None else again.locations
+        if search.in_doubt:
+            # While an earlier one may have worked, another location could double the session.
+            locations = (self._location,)
+        self._location, began = await self.admission.admit(locations, again, self.events)
+        return LaunchAttempt(self.admission, search, self._location, credential, began, hold=self._hold)
 
-    def _sent(self) -> None:
-        """An attempt has a connection and goes out: from now on it may work."""
-        self._last_sent = self.launcher.caller.clock()
-        self._first_sent = min(self._first_sent, self._last_sent)
-
-    def _launched(self, answer: LaunchAnswer, attempt: _Attempt) -> Session:
+    def _launched(self, answer: LaunchAnswer, attempt: LaunchAttempt) -> Session:
         """The session of an accepted launch.
 
         Raises:
             BadAnswerError: It is another one than was asked for.
         """
         if answer.id in (None, self.request.id):
-            self.launcher.accepted(attempt.location, first=len(self._attempts) == 1)
+            self.admission.accepted(attempt.location, first=len(self._search.attempts) == 1)
             return self._session(attempt.location, answer.host, answer.ports, "launch")
-        self._may_have_worked()
-        self.launcher.supervisor.report(
+        self._search.may_have_worked()
+        self.supervisor.report(
             # It may echo anything, the token for instance, and is logged.
             clip(answer.id, attempt.credential.scrub),
-            self._last_sent,
+            self._search.last_sent,
             f"the API answered with it instead of {self.request.id}",
             self.events,
         )
@@ -262,23 +193,23 @@ class Launch:
         """The session that a failed attempt led to; None when the next attempt is prepared.
 
         Raises:
-            GameyeError: The launch is over; when it is ambiguous, `run` says so instead.
+            GameyeError: The launch is over; when it is in doubt, `run` says so instead.
         """
         match error:
             case BadAnswerError(status=status) if status is not None and status < _REDIRECTS:
                 # It was launched, and the answer lost.
-                self._may_have_worked()
+                self._search.may_have_worked()
                 return await self._resolve(error)
             case NoAnswerError(timed_out=True):
                 # The API may still be at it, and another attempt must not overlap with that.
-                self._may_have_worked()
+                self._search.may_have_worked()
                 return await self._resolve(error)
-            case SessionIdConflictError() if self.ambiguous or self.terms.idempotent:
+            case SessionIdConflictError() if self._search.in_doubt or self.terms.idempotent:
                 return await self._resolve(error)
             case CapacityError() | RateLimitedError():
                 return await self._refused(error, location)
             case NoAnswerError() | ServerError():
-                self._may_have_worked()
+                self._search.may_have_worked()
                 self._again(error)
             case NotSentError():
                 self._again(error)
@@ -286,86 +217,49 @@ class Launch:
                 raise error
         return None
 
-    def _may_have_worked(self) -> None:
-        self.ambiguous = True
-        self._last_maybe = self._last_sent
-
     def _again(self, error: GameyeError) -> None:
         """Prepare another attempt after a failure of the network or the API.
 
         Raises:
             GameyeError: There is no attempt, no budget or no time left.
         """
-        settled = self._last_maybe + self.terms.options.retry.settle
+        settled = self._search.in_doubt_since + self.terms.options.retry.settle
         self._another().after_failure(error, settled=settled, deadline=self.deadline)
 
     async def _refused(self, error: CapacityError | RateLimitedError, location: str) -> Session | None:
         """Go on after a 420 or 429: elsewhere at once, or later.
 
-        Such an answer says nothing about an earlier attempt, so an ambiguous launch looks for its session
+        Such an answer says nothing about an earlier attempt, so a launch in doubt looks for its session
         first, and stays where it is.
         """
         another = self._another()
         another.last = error
-        elsewhere = not self.ambiguous and len(another.locations) > 1
-        blame = self.launcher.refused(error, location, self._last_sent, elsewhere=elsewhere)
-        if self.ambiguous or (self.terms.idempotent and another.is_first_refusal):
-            session = await self._probe()
-            if session is not None:
-                return session
-        if not self.ambiguous and blame is not Blame.ACCOUNT:
+        elsewhere = not self._search.in_doubt and len(another.locations) > 1
+        may_go = self.admission.refused(error, location, self._search.last_sent, elsewhere=elsewhere)
+        if self._search.in_doubt or (self.terms.idempotent and another.is_first_refusal):
+            details = await self._search.once()
+            if details is not None:
+                return self._adopted(details)
+        if may_go and not self._search.in_doubt:
             another.leave_out(location)
             if another.locations:
                 return None
-        paced = self.launcher.admission.rate.pacing.adaptive
+        paced = self.admission.queue.rate.pacing.adaptive
         another.after_refusal(error, paced=paced, deadline=self.deadline)
         return None
 
     def _another(self) -> NextAttempt:
         if self._next is None:
-            self._next = NextAttempt(self.launcher.caller, self.terms.options.retry, self.request.location)
+            self._next = NextAttempt(self.caller, self.terms.options.retry, self.request.location)
         return self._next
 
     async def _resolve(self, error: GameyeError) -> Session | None:
         """The session if it exists; else another attempt is prepared, which tells for sure."""
-        with self._settling():
-            details = await self._search().within(self.terms.options.retry.consistency)
+        details = await self._search.within(self.terms.options.retry.consistency)
         if details is not None:
             return self._adopted(details)
         self._again(error)
         return None
-
-    async def _probe(self) -> Session | None:
-        """The session if it is there now; a long enough silence proves that it was never created."""
-        asked = self.launcher.caller.clock()
-        with self._settling():
-            seen = await self._search().once()
-        if seen is not None and not isinstance(seen, NotFoundError):
-            return self._adopted(seen)
-        # What counts is when the question was asked: a 404 may have been long on its way.
-        if seen is not None and asked >= self._last_maybe + self.terms.options.retry.quiet:
-            self.ambiguous = False
-        return None
-
-    def _search(self) -> Search:
-        terms = self.terms
-        return Search(
-            self.launcher.caller,
-            self.request,
-            terms.options,
-            terms.idempotent,
-            self._first_sent,
-            self.events,
-        )
-
-    @contextmanager
-    def _settling(self) -> Generator[None]:
-        """A session that is somebody else's, or over, settles the launch as well."""
-        try:
-            yield
-        except (SessionIdConflictError, SessionEndedError):
-            self.ambiguous = False
-            raise
 
     def _adopted(self, details: "SessionDetails") -> Session:
         if self.events is not None:
@@ -383,30 +277,33 @@ class Launch:
             image=self.request.image,
             version=self.request.version,
             created_by=created_by,
-            attempts=tuple(self._attempts),
+            attempts=tuple(self._search.attempts),
             elapsed=self._elapsed(),
         )
 
     def dispose(self) -> None:
         """Hand the session that nobody waits for to the reaper, unless it is to be left."""
         if self.terms.on_abandon == "stop":
-            self.launcher.supervisor.reap(self._search(), self._last_sent)
+            self.supervisor.reap(self._search)
 
-    def _unknown(self, reason: str) -> LaunchOutcomeUnknownError:
-        further = (
-            "The client looks for it and stops it; launch again with a new id."
-            if self.terms.on_abandon == "stop"
-            else "It is left running; launch again with the same id and idempotent=True to take it over."
-        )
+    def _unknown(self, reason: str, *, found: bool = False) -> LaunchOutcomeUnknownError:
+        """Nobody can say whether there is a session or, when one was found, whose it is."""
+        if self.terms.on_abandon == "leave":
+            further = "It is left running; launch again with the same id and idempotent=True to take it over."
+        elif found:
+            further = "The client looks again, and stops it if it proves to be its own; launch with a new id."
+        else:
+            further = "The client looks for it and stops it; launch again with a new id."
+        what = "" if found else f"whether session {self.request.id} exists is unknown: "
         return LaunchOutcomeUnknownError(
-            f"whether session {self.request.id} exists is unknown: {reason.rstrip('.')}. {further}",
+            f"{what}{reason.rstrip('.')}. {further}",
             session_id=str(self.request.id),
-            attempts=tuple(self._attempts),
+            attempts=tuple(self._search.attempts),
         )
 
     def _with_attempts(self, error: GameyeError) -> GameyeError:
-        error.attempts = tuple(self._attempts)
+        error.attempts = tuple(self._search.attempts)
         return error
 
     def _elapsed(self) -> float:
-        return self.launcher.caller.clock() - self.started
+        return self.caller.clock() - self.started

@@ -52,7 +52,7 @@ def launch_many(
         if outcome.session is not None and terms.on_abandon == "stop":
             core.supervisor.stop_later(outcome.session.id, terms.options)
 
-    workers = _workers(concurrency, launcher.admission.limit)
+    workers = _workers(concurrency, launcher.admission.queue.limit)
     return Bulk(requests, launch, discard, workers, ordered, _progress(core, on_progress))
 
 

@@ -31,7 +31,7 @@ async def open_stream(
         GameyeError: What the last attempt came to.
     """
     tried: list[Attempt] = []
-    with caller.telling(request) as events:
+    with caller.telling(request, tried) as events:
         while True:
             result = await _attempt(caller, request, options, until, tried, events)
             if isinstance(result, Streaming):
@@ -41,7 +41,7 @@ async def open_stream(
             delay = _policy.retry_delay(options.retry, result, len(tried), caller.rng)
             is_late = caller.clock() + delay >= until
             if cost is None or is_late or not (again or caller.budget.spend(cost)):
-                raise caller.failed(result, tried) from None
+                raise result
             await caller.retry(delay, result, events)
 
 
@@ -58,9 +58,10 @@ async def _attempt(  # noqa: PLR0917  -- as for an attempt of a call
     if isinstance(credential, NotSentError):
         return credential
     started = caller.clock()
-    if events is not None:
-        events.attempt_started(request)
     try:
+        caller.check(credential)
+        if events is not None:
+            events.attempt_started(request)
         opened = await caller.transport.stream(
             request, credential, min(until, started + options.timeouts.attempt), options.headers
         )

@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
-from gameye_async import _api, _policy
 from gameye_async._calls import Caller
 from gameye_async._options import Options
-from gameye_async._reaper import settle
+from gameye_async._reaper import keep_stopping, settle
 from gameye_async._search import Search
-from gameye_async.errors import ClientClosedError, GameyeError, NotFoundError
+from gameye_async.errors import ClientClosedError
 from gameye_async.models import OrphanRecord
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("gameye_async")
 
-_CLOSED = "the client was closed before it could be stopped"
-UNCONFIRMED = "the client was closed before its stop was confirmed"
+CLOSED = "the client was closed before it could be stopped"
 
 
 @define(eq=False, repr=False)
@@ -66,29 +65,18 @@ class Supervisor:
                 raise ClientClosedError(f"the client was closed before {what} was done") from None
             raise
 
-    def reap(self, search: Search, sent: float) -> None:
-        """Stop the session of a launch in the background, if there is one and it is the launch's own.
-
-        Args:
-            search: The search for it.
-            sent: Loop time at which the launch was last sent, or may have been.
-        """
-        session_id, events = search.request.id, search.events
-        if self._ended:
-            self.report(session_id, sent, _CLOSED, events)
-            return
-        self._reaping.add(session_id)
-        # An empty context, so that no span or deadline of the caller leaks into what outlives it.
-        task = self.spawn(self._reap(search, sent), Context())
-        if events is not None:
-            events.outlive(task)
+    def reap(self, search: Search) -> None:
+        """Stop the session of a launch in the background, if there is one and it is the launch's own."""
+        session_id, work = search.request.id, partial(settle, search)
+        task = self._attend(session_id, search.last_sent, "looking for it", work, search.events)
+        if task is not None:
+            self._reaping.add(session_id)
+            task.add_done_callback(lambda _: self._reaping.discard(session_id))
 
     def stop_later(self, session_id: str, options: Options) -> None:
         """Keep trying to stop a session that its user asked to stop, or never got."""
-        if self._ended:
-            self.report(session_id, self.caller.clock(), _CLOSED)
-            return
-        self.spawn(self._stop(session_id, self.caller.clock(), options), Context())
+        work = partial(keep_stopping, self.caller, session_id, options)
+        self._attend(session_id, self.caller.clock(), "stopping it", work)
 
     def is_reaping(self, session_id: str) -> bool:
         """Whether the session of this id is about to be stopped."""
@@ -127,30 +115,32 @@ class Supervisor:
             # Not at once: one that is cancelled before its first step could not report what it leaves.
             loop.call_soon(task.cancel)
 
-    async def _reap(self, search: Search, sent: float) -> None:
-        session_id = search.request.id
-        try:
-            reason = await settle(search, sent)
-        except asyncio.CancelledError:
-            self.report(session_id, sent, _CLOSED, search.events)
-            raise
-        except Exception as error:  # noqa: BLE001  -- whatever it is, the session may be running
-            reason = f"looking for it failed ({type(error).__name__})"
-        finally:
-            self._reaping.discard(session_id)
-        if reason:
-            self.report(session_id, sent, reason, search.events)
+    def _attend(
+        self,
+        session_id: str,
+        sent: float,
+        what: str,
+        work: Callable[[], Awaitable[str]],
+        events: "CallEvents | None" = None,
+    ) -> asyncio.Task[None] | None:
+        """See to a session in the background, by work that says why it left it; empty when it did not."""
+        if self._ended:
+            self.report(session_id, sent, CLOSED, events)
+            return None
 
-    async def _stop(self, session_id: str, since: float, options: Options) -> None:
-        tries = 0
-        try:
-            while self.caller.clock() < since + _policy.GIVE_UP:
-                stopped = await self.caller.once(_api.stop(session_id), options)
-                if not isinstance(stopped, GameyeError) or isinstance(stopped, NotFoundError):
-                    return
-                tries += 1
-                await asyncio.sleep(_policy.poll_delay(tries, self.caller.rng))
-        except asyncio.CancelledError:
-            self.report(session_id, since, UNCONFIRMED)
-            raise
-        self.report(session_id, since, "its stop was never confirmed")
+        async def attended() -> None:
+            try:
+                reason = await work()
+            except asyncio.CancelledError:
+                self.report(session_id, sent, CLOSED, events)
+                raise
+            except Exception as error:  # noqa: BLE001  -- whatever it is, the session may be running
+                reason = f"{what} failed ({type(error).__name__})"
+            if reason:
+                self.report(session_id, sent, reason, events)
+
+        # An empty context, so that no span or deadline of the caller leaks into what outlives it.
+        task = self.spawn(attended(), Context())
+        if events is not None:
+            events.outlive(task)
+        return task

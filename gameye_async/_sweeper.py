@@ -5,9 +5,11 @@ looks through the calls under way when the earliest of them may be due.
 """
 
 import asyncio
-from math import inf
+from math import inf, isnan
 from types import TracebackType
 from typing import Self
+
+from gameye_async.errors import ConfigurationError
 
 # Limits run out at most this much late (seconds), so that a thousand of them do not cost a thousand sweeps.
 _GRAIN = 0.01
@@ -74,9 +76,12 @@ class Limit:
             raise RuntimeError("a time limit needs a task to end")
         self._task = task
         self._cancelling = task.cancelling()
-        sweeper.limits[self] = None
         if self.when < sweeper.armed:
             sweeper.arm(self.when)
+        elif isnan(self.when):
+            # It would never run out, nor would any other as long as this is the first that is looked at.
+            raise ConfigurationError("a time limit must be a number of seconds, and not nan")
+        sweeper.limits[self] = None
         return self
 
     def __exit__(

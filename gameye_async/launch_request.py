@@ -5,12 +5,31 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from os import urandom
 from typing import ClassVar, Required, Self, TypedDict, cast, final
+from urllib.parse import quote
 from uuid import UUID
 
 from attrs import field, frozen
 
-from gameye_async._segment import segment
 from gameye_async.errors import ConfigurationError
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+LONE = re.compile(r"[\ud800-\udfff]")
+_MAX_SEGMENT = 255
+
+
+def segment(value: str, name: str) -> str:
+    """A value as exactly one percent-encoded path segment.
+
+    Raises:
+        ConfigurationError: It is empty, `.`, `..`, over 255 bytes, or holds control characters.
+    """
+    if not isinstance(value, str) or not value or value in {".", ".."} or CONTROL.search(value):
+        raise ConfigurationError(
+            f"the {name} must be text other than '.' and '..' without control characters"
+        )
+    if len(value.encode()) > _MAX_SEGMENT:
+        raise ConfigurationError(f"the {name} must be at most {_MAX_SEGMENT} bytes")
+    return quote(value, safe="")
 
 
 def redacted(secrets: Mapping[str, str]) -> str:

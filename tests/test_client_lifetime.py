@@ -6,9 +6,10 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -133,6 +134,23 @@ async def test_a_shared_gate_lets_each_launch_through_and_is_closed_with_the_cli
         await gameye.aclose()
     assert seen == ["turn", "turn", "closed"]
     assert await shared.account() == await Token(TOKEN).fingerprint()
+
+
+class Unusable:
+    """A shared rate whose gate cannot be opened."""
+
+    def open(self, account: object, rng: object) -> NoReturn:
+        raise OSError("no such server")
+
+
+async def test_a_shared_rate_that_cannot_be_opened_leaves_no_pool_open():
+    client = AsyncGameye(TOKEN, base_url=NOWHERE.url, pacing=Pacing(shared=Unusable()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(OSError, match="no such server"):
+            await client.__aenter__()
+        gc.collect()
+    assert not caught
 
 
 async def test_a_repr_says_whether_it_is_open():

@@ -63,7 +63,7 @@ async def attempt_of(gameye: AsyncGameye, progress: Progress) -> Callable[[], An
     """One launch attempt, to be begun and taken up again; the client itself holds them open for a caller."""
     caller = gameye._core().caller  # noqa: SLF001  -- see above
     request = _api.launch(LaunchRequest("my-game", "eu-west"), "eu-west")
-    return partial_of(caller.transport.attempt, request, await caller.credential(), inf, {}, progress)
+    return partial_of(caller.transport.attempt, request, await caller.token.credential(), inf, {}, progress)
 
 
 async def interrupt(waiting: asyncio.Task[Any]) -> None:

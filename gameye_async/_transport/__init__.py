@@ -171,11 +171,9 @@ class Transport:
         if progress.answered is not None:
             progress.answered.scrub = credential.scrub
             return progress.answered
-        reason = next((text for kind, text in _REASONS if issubclass(failure, kind)), failure.__name__)
-        started = progress.started
-        if request.body is None:
-            started = not issubclass(failure, _BEFORE_SENDING)
-        return Unknown(reason, timed_out=issubclass(failure, TimeoutError)) if started else NotSent(reason)
+        # Without a body, the path does not tell when it starts.
+        is_sent = progress.started if request.body is not None else not issubclass(failure, _BEFORE_SENDING)
+        return _failed(failure, is_sent=is_sent)
 
     async def stream(
         self, request: Request[Any], credential: Credential, until: float, headers: Mapping[str, str]
@@ -226,9 +224,7 @@ class Transport:
         if answered is not None:
             answered.scrub = credential.scrub
             return answered
-        if issubclass(failure, _BEFORE_SENDING):
-            return NotSent(_reason(failure))
-        return Unknown(_reason(failure), timed_out=issubclass(failure, TimeoutError))
+        return _failed(failure, is_sent=not issubclass(failure, _BEFORE_SENDING))
 
     def _end_stream(self, response: aiohttp.ClientResponse) -> None:
         self._streaming.pop(response, None)
@@ -257,6 +253,13 @@ class _Chunks:
                 raise StopAsyncIteration
             return chunk
         raise NoAnswerError(f"{self._call}: {_reason(failure)}.")
+
+
+def _failed(failure: type[BaseException], *, is_sent: bool) -> Unknown | NotSent:
+    """What an attempt without an answer came to."""
+    if is_sent:
+        return Unknown(_reason(failure), timed_out=issubclass(failure, TimeoutError))
+    return NotSent(_reason(failure))
 
 
 def _reason(failure: type[BaseException]) -> str:

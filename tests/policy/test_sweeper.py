@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from math import inf
+from math import inf, nan
 
 import pytest
 from attrs import frozen
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameye_async._sweeper import Limit, Sweeper
+from gameye_async.errors import ConfigurationError
 from tests.simulation.loop import UnhandledError, run
 
 GRAIN = 0.01
@@ -290,3 +291,16 @@ def test_nested_limits_and_cancellations_end_as_those_of_asyncio_do(programs):
         return run(world)
 
     assert outcomes(by_sweeper) == outcomes(by_the_book)
+
+
+def test_a_limit_that_is_no_time_is_refused_and_stops_no_other_from_running_out():
+    async def world():
+        shared = sweeper()
+        with pytest.raises(ConfigurationError, match="not nan"):
+            await bounded(shared.until(nan), 60.0)
+        earlier = asyncio.create_task(bounded(shared.until(1.0), 60.0))
+        with pytest.raises(ConfigurationError, match="not nan"):
+            await bounded(shared.until(nan), 60.0)
+        return await asyncio.gather(earlier, bounded(shared.until(2.0), 60.0))
+
+    assert run(world) == [1.0, 2.0]

@@ -196,7 +196,7 @@ def before_turn(turn: int, callback: Callable[[], object]) -> None:
 
 def assert_at_rest(gameye: AsyncGameye) -> None:
     core = gameye._cores[0]  # noqa: SLF001  -- only they know what is held
-    assert core.launcher.admission.in_flight == 0
+    assert core.launcher.admission.queue.in_flight == 0
     assert core.caller.control._value == core.caller.control_concurrency  # noqa: SLF001  -- likewise
     assert not core.supervisor._tasks  # noqa: SLF001  -- likewise
     stats = gameye.stats

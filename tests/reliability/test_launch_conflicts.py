@@ -157,14 +157,24 @@ async def test_a_look_that_waited_for_a_place_tells_as_much_as_any():
     assert not place.orphans
 
 
+@pytest.mark.parametrize(
+    ("on_abandon", "next_step"),
+    [
+        ("stop", "The client looks again, and stops it if it proves to be its own; launch with a new id."),
+        ("leave", "It is left running; launch again with the same id and idempotent=True to take it over."),
+    ],
+)
 @in_virtual_time
-async def test_a_session_that_no_look_can_tell_for_ours_is_unknown_and_says_so():
+async def test_a_session_that_no_look_can_tell_for_ours_is_unknown_and_says_so(on_abandon, next_step):
     """The API takes too long for each look, and is not asked to launch again what it has."""
     plan = ScriptedFaults(requests=[faults.FAULTLESS] * 2 + [faults.Fault(delay=10.0)] * 100)
     fault = Fault("cut_after_commit", operation="session-run", count=1)
     async with stage(fault, plan=plan) as place:
-        with pytest.raises(LaunchOutcomeUnknownError, match="cannot be told from somebody else's"):
-            await place.gameye.launch(new_request(id="match-7"), on_abandon="leave")
+        with pytest.raises(LaunchOutcomeUnknownError) as caught:
+            await place.gameye.launch(new_request(id="match-7"), on_abandon=on_abandon)
+    assert str(caught.value) == (
+        f"session match-7 exists, and cannot be told from somebody else's. {next_step} (2 attempts)"
+    )
     assert place.served.count("POST") == 2
 
 

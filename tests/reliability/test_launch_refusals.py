@@ -138,7 +138,7 @@ async def test_when_every_location_stays_full_the_refusal_is_raised_by_the_deadl
 
 
 def launch_rate(place: Stage) -> float:
-    return place.gameye._core().launcher.admission.rate.rate  # noqa: SLF001  -- what a launch is let through by
+    return place.gameye._core().launcher.admission.queue.rate.rate  # noqa: SLF001  -- what a launch is let through by
 
 
 @pytest.mark.parametrize(("locations", "is_slowed"), [((WEST, EAST), False), ((WEST,), True)])

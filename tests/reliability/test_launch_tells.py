@@ -85,6 +85,15 @@ async def test_a_closed_client_says_whether_the_launch_was_sent():
 
 
 @in_virtual_time
+async def test_a_closed_client_does_not_say_of_a_refused_launch_that_it_was_never_sent():
+    async with stage(Fault("refuse", operation="session-run", status=420)) as place:
+        call = asyncio.create_task(place.gameye.launch(new_request()))
+        await place.wait(0.5)
+    with pytest.raises(ClientClosedError, match=r"^the client was closed before the launch was tried again$"):
+        await call
+
+
+@in_virtual_time
 async def test_a_launch_that_found_no_place_says_that_it_was_never_sent():
     async with stage(
         Fault("latency", operation="session-run", seconds=10.0), client={"max_concurrency": 1}

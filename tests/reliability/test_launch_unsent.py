@@ -6,7 +6,13 @@ import aiohttp
 import attrs
 import pytest
 
-from gameye_async import ClientClosedError, DeadlineExceededError, NotSentError, Timeouts
+from gameye_async import (
+    AuthenticationError,
+    ClientClosedError,
+    DeadlineExceededError,
+    NotSentError,
+    Timeouts,
+)
 from tests.faultserver import FaultServer, held
 from tests.reliability.outages import Unresolvable, refusing, silent
 from tests.reliability.stage import (
@@ -18,6 +24,7 @@ from tests.reliability.stage import (
     new_request,
     posted,
     quick_client,
+    refusal,
     stage,
 )
 from tests.simulation.faults import BLACK_HOLE, REFUSED, Fault, NoFaults, ScriptedFaults
@@ -119,3 +126,15 @@ async def test_an_unsent_launch_is_tried_again_only_while_the_budget_lasts():
             with pytest.raises(NotSentError) as caught:
                 await gameye.launch(new_request())
     assert len(caught.value.attempts) == 3
+
+
+async def test_launches_that_waited_for_a_place_are_not_sent_with_a_token_that_was_refused_meanwhile():
+    async with (
+        FaultServer(Script(POST=[refusal(401)])) as server,
+        quick_client(server.url, max_concurrency=4) as gameye,
+    ):
+        burst = await asyncio.gather(
+            *(gameye.launch(new_request()) for _ in range(50)), return_exceptions=True
+        )
+    assert {type(result) for result in burst} == {AuthenticationError}
+    assert len(server.requests) == 4

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import pytest
 from gameye_async import (
     ApiError,
     AsyncGameye,
+    AuthenticationError,
     BadAnswerError,
     DeadlineExceededError,
     NoAnswerError,
@@ -17,8 +19,10 @@ from gameye_async import (
     NotSentError,
     RateLimitedError,
     ServerError,
+    Timeouts,
 )
 from gameye_async.emulator import Fault
+from gameye_async.settings import Token
 from tests.faultserver import (
     FaultServer,
     answer,
@@ -34,6 +38,7 @@ from tests.reliability.stage import (
     IMAGE,
     QUICK,
     QUICK_TIMEOUTS,
+    TOKEN,
     WEST,
     Script,
     emulated,
@@ -234,3 +239,31 @@ async def test_a_wait_that_would_outlast_the_deadline_ends_it_early():
         with pytest.raises(DeadlineExceededError, match="last: 429 TOO_MANY_REQUESTS: Too many requests"):
             await place.gameye.regions()
         assert place.now < 1.0
+
+
+async def test_a_burst_does_not_hammer_with_a_token_that_is_refused():
+    """Those that wait for a place see what those before them were told; each call that fails is counted."""
+    async with FaultServer(refusal(401)) as server, quick_client(server.url) as gameye:
+        results = await asyncio.gather(*(gameye.regions() for _ in range(100)), return_exceptions=True)
+        assert {type(result) for result in results} == {AuthenticationError}
+        assert gameye.stats.failed == {"AuthenticationError": 100}
+    assert len(server.requests) == 8
+
+
+@in_virtual_time
+async def test_a_token_callable_that_cannot_be_cancelled_costs_no_place():
+    """Its call takes too long, and the next one is served."""
+
+    async def stubborn() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1.0)
+        return TOKEN
+
+    timeouts = Timeouts(deadline=0.5)
+    async with stage(client={"timeouts": timeouts, "control_concurrency": 1}) as place:
+        gameye = place.gameye
+        gameye._core().caller.token = Token(stubborn)  # noqa: SLF001  -- the stage's client has its own
+        with pytest.raises(DeadlineExceededError):
+            await gameye.regions()
+        gameye._core().caller.token = Token(TOKEN)  # noqa: SLF001  -- likewise
+        assert await gameye.regions()

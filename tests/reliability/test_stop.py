@@ -7,14 +7,13 @@ import pytest
 
 from gameye_async import (
     ApiError,
+    AsyncGameye,
     AuthenticationError,
     BadAnswerError,
-    ClientClosedError,
     NotFoundError,
     NotSentError,
     OrphanRecord,
     StopUnconfirmedError,
-    Timeouts,
     _launcher,
 )
 from gameye_async.emulator import Fault
@@ -134,19 +133,40 @@ async def test_an_unconfirmed_stop_is_reported_when_the_client_closes():
     assert not isinstance(caught.value, NotSentError)
 
 
-async def test_a_stop_that_the_client_does_not_outlive_is_said_and_reported():
-    """A `CancelledError` would be taken for a cancellation of the task that stops."""
-    records: list[OrphanRecord] = []
-    async with FaultServer(hang()) as server:
-        gameye = await quick_client(
-            server.url, on_orphan=records.append, timeouts=Timeouts(close=0.0)
-        ).__aenter__()
-        stopping = asyncio.create_task(gameye.stop("match-1"))
-        await server.wait_for_request()
-        await gameye.aclose()
-        with pytest.raises(ClientClosedError, match="match-1"):
-            await stopping
-    assert [record.session_id for record in records] == ["match-1"]
+@pytest.mark.parametrize("is_awaited", [True, False], ids=["awaited", "cancelled"])
+async def test_a_stop_that_closing_ends_is_unconfirmed_and_reported(is_awaited):
+    """Nobody cancelled its caller, who must not be told so; and somebody hears of it when he has gone."""
+    orphans: list[OrphanRecord] = []
+    async with FaultServer(Script(DELETE=[hang()])) as server:
+        timeouts = attrs.evolve(QUICK_TIMEOUTS, close=0.05)
+        async with quick_client(server.url, timeouts=timeouts, on_orphan=orphans.append) as gameye:
+            call = asyncio.create_task(gameye.stop("match-1"))
+            await server.wait_for_request()
+            if not is_awaited:
+                call.cancel()
+        with pytest.raises(StopUnconfirmedError if is_awaited else asyncio.CancelledError):
+            await call
+    assert [orphan.session_id for orphan in orphans] == ["match-1"]
+
+
+async def test_a_stop_that_cannot_go_on_without_a_token_is_reported():
+    orphans: list[OrphanRecord] = []
+    tokens = ["token-of-the-stop"]
+
+    async def vault() -> str:
+        if not tokens:
+            raise RuntimeError("the vault is sealed")
+        return tokens.pop()
+
+    async with (
+        FaultServer(Script(DELETE=[refusal(503)])) as server,
+        AsyncGameye(vault, base_url=server.url, retry=ONCE, on_orphan=orphans.append) as gameye,
+    ):
+        with pytest.raises(StopUnconfirmedError):
+            await gameye.stop("match-1")
+    assert [(orphan.session_id, orphan.reason) for orphan in orphans] == [
+        ("match-1", "stopping it failed (RuntimeError)")
+    ]
 
 
 @in_virtual_time

@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from math import inf
 from typing import Any, Final
 from unittest import mock
 
@@ -31,13 +32,16 @@ def no_reaper() -> Iterator[None]:
 @contextmanager
 def post_killed_on_cancel() -> Iterator[None]:
     """Cancelling a launch aborts its POST, and takes that for not having sent it."""
-    may_have_worked = Launch._may_have_worked  # noqa: SLF001  -- what it gets wrong
+    may_have_worked = Search.may_have_worked
 
-    def interrupted(launch: Launch) -> None:
+    def interrupted(search: Search) -> None:
         if not isinstance(sys.exception(), asyncio.CancelledError):
-            may_have_worked(launch)
+            may_have_worked(search)
 
-    with mock.patch.multiple(Launch, hold=mock.DEFAULT, _may_have_worked=interrupted):
+    with (
+        mock.patch.object(Launch, "hold"),
+        mock.patch.object(Search, "may_have_worked", interrupted),
+    ):
         yield
 
 
@@ -46,9 +50,9 @@ def stop_at_first_404() -> Iterator[None]:
     """The reaper takes the first 404 for the end, although the launch may still be going on."""
     reap = Supervisor.reap
 
-    def hasty(supervisor: Supervisor, search: Search, sent: float) -> None:
+    def hasty(supervisor: Supervisor, search: Search) -> None:
         retry = attrs.evolve(search.options.retry, quiet=0.0)
-        reap(supervisor, attrs.evolve(search, options=attrs.evolve(search.options, retry=retry)), sent)
+        reap(supervisor, attrs.evolve(search, options=attrs.evolve(search.options, retry=retry)))
 
     with mock.patch.object(Supervisor, "reap", hasty):
         yield
@@ -58,7 +62,7 @@ def stop_at_first_404() -> Iterator[None]:
 def delete_without_describing() -> Iterator[None]:
     """The reaper stops whatever has the id."""
 
-    async def settle(search: Search, _: float) -> str:
+    async def settle(search: Search) -> str:
         stopped = await search.caller.once(_api.stop(search.request.id), search.options)
         return "" if isinstance(stopped, bool | NotFoundError) else "not stopped"
 
@@ -77,10 +81,10 @@ def adopt_on_any_409() -> Iterator[None]:
 def no_probe_after_420() -> Iterator[None]:
     """A 420 is taken to settle what became of earlier attempts too."""
 
-    async def settled(launch: Launch) -> None:
-        launch.ambiguous = False
+    async def settled(search: Search) -> None:
+        search.in_doubt_since = -inf
 
-    with mock.patch.object(Launch, "_probe", settled):
+    with mock.patch.object(Search, "once", settled):
         yield
 
 
