@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from math import inf
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field, frozen
 from yarl import URL
@@ -13,8 +13,8 @@ from yarl import URL
 from gameye_async.errors import ConfigurationError
 
 try:
-    from coredis import ConnectionPool
     from limits.aio.storage import RedisStorage
+    from redis.asyncio import ConnectionPool
 except ModuleNotFoundError:
     raise ModuleNotFoundError(
         'a shared launch rate needs an extra: pip install "gameye-async[worker]"', name="limits"
@@ -146,8 +146,12 @@ class Gate:
 
     def _connected(self) -> RedisStorage:
         if self._redis is None:
-            pool = ConnectionPool.from_url(self.settings.url, max_connections=1)
-            self._redis = pool, RedisStorage(f"async+{self.settings.url}", connection_pool=cast("Any", pool))
+            pool: Any = ConnectionPool.from_url(self.settings.url, max_connections=1)  # pyright: ignore[reportUnknownMemberType]  -- its options have no types
+            # limits would take coredis, whose versions that it can use hold back other packages.
+            storage = RedisStorage(
+                f"async+{self.settings.url}", implementation="redispy", connection_pool=pool
+            )
+            self._redis = pool, storage
         return self._redis[1]
 
     def _away(self, error: Exception) -> None:
@@ -163,5 +167,5 @@ class Gate:
     async def aclose(self) -> None:
         """Close the connection to Redis; another turn would open one again."""
         if self._redis is not None:
-            self._redis[0].disconnect()
-            self._redis = None
+            pool, self._redis = self._redis[0], None
+            await pool.disconnect()

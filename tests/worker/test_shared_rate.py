@@ -204,7 +204,7 @@ async def test_a_client_without_a_shared_rate_pays_nothing_for_it():
     shared = Pacing(shared=SharedRate(f"redis://127.0.0.1:{free_port()}", rate=1, processes=1))
     async with AsyncGameye("token", base_url="http://127.0.0.1:1", pacing=shared) as other:
         assert type(other._cores[0].launcher.admission.queue) is SharedLaunchQueue  # noqa: SLF001  -- as above
-    code = "import sys, gameye_async.client; print({'limits', 'coredis', 'nats'} & sys.modules.keys())"
+    code = "import sys, gameye_async.client; print({'limits', 'redis', 'nats'} & sys.modules.keys())"
     run = subprocess.run(  # noqa: ASYNC221  -- nothing else runs on this loop
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True, env=os.environ
     )
