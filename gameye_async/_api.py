@@ -46,7 +46,7 @@ def describe(session_id: str) -> "Request[SessionDetails]":
 def look(session_id: str) -> "Request[Sighting]":
     """`describe-session`, with what it takes to tell whose session it is."""
     target = f"/session/{segment(session_id, 'session id')}"
-    return Request("describe", "GET", target, "/session/{id}", _sighted, session_id=session_id)
+    return Request("describe", "GET", target, "/session/{id}", _sighted)
 
 
 def survey(labels: Mapping[str, str]) -> "Request[Survey]":

@@ -23,6 +23,7 @@ from gameye_async import (
     RetryPolicy,
 )
 from gameye_async.emulator import Fault, Quirks
+from gameye_async.telemetry import BackingOff, Event
 from tests.faultserver import FaultServer, reset
 from tests.reliability.stage import (
     EAST,
@@ -179,6 +180,8 @@ async def test_a_launch_whose_locations_are_full_says_so_though_it_was_never_sen
         with pytest.raises(CapacityError, match=f"not sent, for {EAST} refuses launches: ") as caught:
             await place.gameye.launch(new_request(EAST, WEST), deadline=0.5)
     assert (caught.value.status, caught.value.attempts) == (420, ())
+    assert (caught.value.code, caught.value.path) == ("CAPACITY_UNAVAILABLE", "/session")
+    assert caught.value.identifier
     assert place.served.count("POST") == sent
 
 
@@ -206,6 +209,19 @@ async def test_a_location_that_refuses_again_and_again_is_left_alone_until_one_i
         assert (await place.gameye.launch(new_request(WEST, EAST))).location == WEST
         sessions = await asyncio.gather(*(place.gameye.launch(new_request(WEST, EAST)) for _ in range(2)))
         assert [session.location for session in sessions] == [WEST, WEST]
+
+
+@in_virtual_time
+async def test_a_full_location_is_tried_again_after_a_try_that_was_not_answered():
+    """It tells nothing of the location, and nobody else may try it meanwhile."""
+    async with stage(locations={WEST: 0}) as place:
+        for _ in range(3):
+            with suppress(CapacityError):
+                await place.gameye.launch(new_request(), deadline=0.5)
+        place.world.set_capacity(WEST, 1)
+        place.faults.add(Fault("cut_before_commit", count=1))
+        session = await place.gameye.launch(new_request())
+    assert [attempt.status for attempt in session.attempts] == [None, 201]
 
 
 @in_virtual_time
@@ -255,10 +271,14 @@ async def test_too_many_requests_wait_as_long_as_they_are_told(retry_after, leas
 @in_virtual_time
 async def test_the_tenth_refusal_of_a_launch_is_as_far_from_the_next_as_the_second(status):
     """What paces launches is the rate of the account and the gate of the location, for all alike."""
-    async with stage(Fault("refuse", status=status, count=10)) as place:
+    told: list[Event] = []
+    client = {"on_event": told.append, "retry": RetryPolicy(throttle_floor=0.0)}
+    async with stage(Fault("refuse", status=status, count=10), client=client) as place:
         session = await place.gameye.launch(new_request(), deadline=100.0)
         assert len(session.attempts) == 11
-        assert place.now < 10 * 1.5 * Pacing().gate_cap
+    waits = [event for event in told if isinstance(event, BackingOff)]
+    assert {event.error for event in waits} == {"CapacityError" if status == 420 else "RateLimitedError"}
+    assert max(event.delay for event in waits) <= (1.5 * Pacing().gate_cap if status == 420 else 2.0)
 
 
 @in_virtual_time

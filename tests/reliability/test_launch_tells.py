@@ -94,6 +94,19 @@ async def test_a_closed_client_does_not_say_of_a_refused_launch_that_it_was_neve
 
 
 @in_virtual_time
+async def test_a_client_that_closes_lets_no_launch_try_again():
+    """The attempt under way may still deliver; when it is refused, there is not another one."""
+    slow = Fault("latency", operation="session-run", seconds=1.0)
+    async with stage(slow, Fault("refuse", status=420, count=1)) as place:
+        call = asyncio.create_task(place.gameye.launch(new_request()))
+        await place.wait(0.5)
+        await place.gameye.aclose()
+        with pytest.raises(ClientClosedError, match=r"^the client was closed while the launch was under way"):
+            await call
+    assert place.served == ["POST"]
+
+
+@in_virtual_time
 async def test_a_launch_that_found_no_place_says_that_it_was_never_sent():
     async with stage(
         Fault("latency", operation="session-run", seconds=10.0), client={"max_concurrency": 1}

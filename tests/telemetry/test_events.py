@@ -19,6 +19,7 @@ from gameye_async import (
     GameyeError,
     LaunchOutcomeUnknownError,
     NotFoundError,
+    Pacing,
     Session,
     StopUnconfirmedError,
     Timeouts,
@@ -563,6 +564,26 @@ async def test_a_launch_that_backs_off_says_so():
     (waits,) = [event for event in told if isinstance(event, BackingOff)]
     assert (waits.call, waits.error) == (told[0].call, "CapacityError")
     assert waits.delay >= 3.0
+
+
+@in_virtual_time
+async def test_how_long_another_launch_tries_a_full_location_is_not_guessed():
+    told: list[Event] = []
+    slow = Fault("latency", operation="session-run", seconds=2.0)
+    client = {"on_event": told.append, "pacing": Pacing(gate_base=0.1, gate_cap=0.1)}
+    async with stage(locations={WEST: 0}, client=client) as place:
+        for _ in range(3):
+            with suppress(CapacityError):
+                await place.gameye.launch(new_request(WEST), deadline=0.5)
+        await place.wait(1.0)
+        place.world.set_capacity(WEST, 2)
+        place.faults.add(slow)
+        trying = asyncio.create_task(place.gameye.launch(new_request(WEST)))
+        await place.wait(1.0)
+        told.clear()
+        await place.gameye.launch(new_request(WEST))
+        await trying
+    assert not [event for event in told if isinstance(event, BackingOff)]
 
 
 @in_virtual_time
