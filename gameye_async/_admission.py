@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from gameye_async._admission_queue import AdmissionQueue
 from gameye_async._calls import Caller
-from gameye_async._launch_queue import LaunchQueue
 from gameye_async._next_attempt import NextAttempt
 from gameye_async._pacing import Blame
 from gameye_async.errors import CapacityError, ClientClosedError, RateLimitedError
@@ -27,7 +27,7 @@ class Admission:
     """
 
     caller: Caller
-    queue: LaunchQueue
+    queue: AdmissionQueue
     closed: bool = field(default=False, init=False)
     _refusals: dict[str, CapacityError] = field(factory=dict[str, CapacityError], init=False)
 

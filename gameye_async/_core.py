@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from attrs import define, field
 
 from gameye_async._admission import Admission
+from gameye_async._admission_queue import AdmissionQueue, SharedAdmissionQueue
 from gameye_async._calls import Caller
-from gameye_async._launch_queue import LaunchQueue, SharedLaunchQueue
 from gameye_async._launcher import Launcher
 from gameye_async._options import Setup
 from gameye_async._pacing import AdaptiveRate, LocationGates
@@ -71,7 +71,9 @@ class Core:
         supervisor = Supervisor(caller, setup.on_orphan)
         rate = AdaptiveRate(setup.pacing)
         terms = setup.max_concurrency, LocationGates(setup.pacing, setup.rng), rate, loop.time
-        queue = LaunchQueue(*terms) if gate is None else SharedLaunchQueue(*terms, gate, supervisor.spawn)
+        queue = (
+            AdmissionQueue(*terms) if gate is None else SharedAdmissionQueue(*terms, gate, supervisor.spawn)
+        )
         admission = Admission(caller, queue)
         return cls(caller, supervisor, Launcher(caller, supervisor, admission), loop, gate)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gameye_async import AsyncGameye, ConfigurationError, LaunchRequest, Pacing
-from gameye_async._launch_queue import LaunchQueue, SharedLaunchQueue
+from gameye_async._admission_queue import AdmissionQueue, SharedAdmissionQueue
 from gameye_async.emulator import Emulator
 from gameye_async.settings import Token
 from gameye_async.shared_rate import Gate, SharedRate
@@ -200,10 +200,10 @@ async def test_a_launch_that_waits_for_redis_can_be_cancelled():
 async def test_a_client_without_a_shared_rate_pays_nothing_for_it():
     """Its pace is the plain one, and nothing of the extra is imported."""
     async with AsyncGameye("token", base_url="http://127.0.0.1:1") as plain:
-        assert type(plain._cores[0].launcher.admission.queue) is LaunchQueue  # noqa: SLF001  -- what the hot path uses
+        assert type(plain._cores[0].launcher.admission.queue) is AdmissionQueue  # noqa: SLF001  -- what the hot path uses
     shared = Pacing(shared=SharedRate(f"redis://127.0.0.1:{free_port()}", rate=1, processes=1))
     async with AsyncGameye("token", base_url="http://127.0.0.1:1", pacing=shared) as other:
-        assert type(other._cores[0].launcher.admission.queue) is SharedLaunchQueue  # noqa: SLF001  -- as above
+        assert type(other._cores[0].launcher.admission.queue) is SharedAdmissionQueue  # noqa: SLF001  -- as above
     code = "import sys, gameye_async.client; print({'limits', 'redis', 'nats'} & sys.modules.keys())"
     run = subprocess.run(  # noqa: ASYNC221  -- nothing else runs on this loop
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True, env=os.environ

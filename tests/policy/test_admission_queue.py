@@ -12,7 +12,7 @@ from attrs import Factory, define
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gameye_async._launch_queue import LaunchQueue, SharedLaunchQueue
+from gameye_async._admission_queue import AdmissionQueue, SharedAdmissionQueue
 from gameye_async._pacing import AdaptiveRate, LocationGates
 from gameye_async.settings import Pacing
 from tests.simulation.loop import SimLoop, run
@@ -20,20 +20,20 @@ from tests.simulation.loop import SimLoop, run
 EAST, WEST = "eu-east", "eu-west"
 
 
-def launch_queue(limit: int = 1000, **pacing: float) -> LaunchQueue:
+def admission_queue(limit: int = 1000, **pacing: float) -> AdmissionQueue:
     """A queue on the running loop."""
     settings = Pacing(**pacing)
     clock = asyncio.get_running_loop().time
-    return LaunchQueue(limit, LocationGates(settings, Random(0)), AdaptiveRate(settings), clock)
+    return AdmissionQueue(limit, LocationGates(settings, Random(0)), AdaptiveRate(settings), clock)
 
 
-def refuse(queue: LaunchQueue) -> None:
+def refuse(queue: AdmissionQueue) -> None:
     """Have the rate lowered."""
     now = queue.clock()
     queue.rate.refused(now, sent=now)
 
 
-def close(queue: LaunchQueue, location: str = WEST) -> float:
+def close(queue: AdmissionQueue, location: str = WEST) -> float:
     """Have a location refuse until it is closed; for how long it is."""
     now = queue.clock()
     for _ in range(queue.gates.pacing.gate_after):
@@ -41,7 +41,7 @@ def close(queue: LaunchQueue, location: str = WEST) -> float:
     return queue.gates.wait([location], now)
 
 
-async def enter(queue: LaunchQueue, locations: Sequence[str] = (WEST,)) -> str:
+async def enter(queue: AdmissionQueue, locations: Sequence[str] = (WEST,)) -> str:
     """Go in as a launch does."""
     return queue.enter_now(locations, queue.clock()) or await queue.enter(locations)
 
@@ -70,7 +70,7 @@ class QueueMachine(RuleBasedStateMachine):
     def open(self, limit: int):
         settings = Pacing()
         gates, self.rate = LocationGates(settings, Random(0)), AdaptiveRate(settings)
-        self.queue = LaunchQueue(limit, gates, self.rate, self.loop.time)
+        self.queue = AdmissionQueue(limit, gates, self.rate, self.loop.time)
 
     async def visit(self, number: int):
         visit = self.visits[number]
@@ -164,7 +164,7 @@ def test_a_launch_that_is_cancelled_as_it_is_let_in_passes_all_of_it_on():
     """Its place, and the try of a location that was closed."""
 
     async def world():
-        queue = launch_queue(limit=1)
+        queue = admission_queue(limit=1)
         await asyncio.sleep(close(queue))
         assert await enter(queue) == WEST
         first, second = (asyncio.create_task(enter(queue)) for _ in range(2))
@@ -181,7 +181,7 @@ def test_a_refusal_slows_those_down_that_wait_already():
     """A launch that would have gone after 2 seconds goes 2 seconds after the second refusal."""
 
     async def world():
-        queue = launch_queue(floor=0.5)
+        queue = admission_queue(floor=0.5)
         refuse(queue)
         waiting = asyncio.create_task(enter(queue))
         await asyncio.sleep(1.5)
@@ -196,7 +196,7 @@ def test_an_acceptance_speeds_those_up_that_wait_already():
     """It would have gone after 10 seconds; at 20 launches a second, it goes as soon as that is known."""
 
     async def world():
-        queue = launch_queue(floor=0.1)
+        queue = admission_queue(floor=0.1)
         refuse(queue)
         waiting = asyncio.create_task(enter(queue))
         await asyncio.sleep(5.0)
@@ -210,7 +210,7 @@ def test_an_acceptance_speeds_those_up_that_wait_already():
 
 def test_a_newcomer_does_not_overtake_when_the_head_of_the_queue_is_cancelled_as_its_turn_comes():
     async def world():
-        loop, queue = asyncio.get_running_loop(), launch_queue()
+        loop, queue = asyncio.get_running_loop(), admission_queue()
         refuse(queue)
         turns: list[str] = []
 
@@ -232,7 +232,7 @@ def test_a_newcomer_does_not_overtake_when_the_head_of_the_queue_is_cancelled_as
 
 def test_a_launch_that_gave_up_waiting_is_in_nobodys_way():
     async def world():
-        queue = launch_queue()
+        queue = admission_queue()
         refuse(queue)
         waiting = asyncio.create_task(enter(queue))
         await asyncio.sleep(1.0)
@@ -248,7 +248,7 @@ def test_launches_for_a_closed_location_hold_nobody_up():
     """Not at the rate either: their turns are for those who can use them."""
 
     async def world():
-        queue = launch_queue(floor=0.5)
+        queue = admission_queue(floor=0.5)
         shut = close(queue, WEST)
         refuse(queue)
         closed = [asyncio.create_task(enter(queue)) for _ in range(100)]
@@ -266,7 +266,7 @@ def test_launches_for_a_closed_location_hold_nobody_up():
 
 def test_a_launch_goes_where_a_location_opens_first():
     async def world():
-        queue = launch_queue(gate_base=8.0, gate_cap=8.0)
+        queue = admission_queue(gate_base=8.0, gate_cap=8.0)
         longest = max((close(queue, location), location) for location in (EAST, WEST))
         (location,) = {EAST, WEST} - {longest[1]}
         return await enter(queue, (longest[1], location)) == location, queue.clock() < longest[0]
@@ -276,7 +276,7 @@ def test_a_launch_goes_where_a_location_opens_first():
 
 def test_those_that_waited_for_a_location_go_before_a_newcomer():
     async def world():
-        queue = launch_queue()
+        queue = admission_queue()
         shut, order = close(queue), []
 
         async def launch(name: str):
@@ -294,7 +294,7 @@ def test_those_that_waited_for_a_location_go_before_a_newcomer():
 
 def test_a_location_that_opens_again_is_tried_by_one_then_four_then_sixteen():
     async def world():
-        queue = launch_queue()
+        queue = admission_queue()
         shut = close(queue)
         launches = [asyncio.create_task(enter(queue)) for _ in range(200)]
         await asyncio.sleep(shut)
@@ -316,7 +316,7 @@ def test_launches_that_wait_cost_nothing(count):
 
     async def world():
         looks = 0
-        queue, clock = launch_queue(), asyncio.get_running_loop().time
+        queue, clock = admission_queue(), asyncio.get_running_loop().time
 
         def looking() -> float:
             nonlocal looks
@@ -336,7 +336,7 @@ def test_launches_that_wait_cost_nothing(count):
     assert (looks < 10, inside) == (True, 1)
 
 
-async def starts(queue: LaunchQueue, count: int) -> list[float]:
+async def starts(queue: AdmissionQueue, count: int) -> list[float]:
     """When so many launches that arrive at once start; they leave together, in the end."""
 
     async def launch() -> float:
@@ -351,7 +351,7 @@ async def starts(queue: LaunchQueue, count: int) -> list[float]:
 
 def test_launches_that_need_connections_start_eight_in_two_milliseconds():
     async def world():
-        return await starts(launch_queue(limit=100), 20)
+        return await starts(admission_queue(limit=100), 20)
 
     assert Counter(run(world)) == {0.0: 8, 0.002: 8, 0.004: 4}
 
@@ -359,7 +359,7 @@ def test_launches_that_need_connections_start_eight_in_two_milliseconds():
 @pytest.mark.parametrize(("count", "ticks"), [(64, [64]), (100, [36, 64])])
 def test_launches_that_find_connections_start_sixty_four_in_two_milliseconds(count, ticks):
     async def world():
-        queue = launch_queue(limit=100)
+        queue = admission_queue(limit=100)
         await starts(queue, count)
         await asyncio.sleep(5.0)
         return await starts(queue, count)
@@ -369,7 +369,7 @@ def test_launches_that_find_connections_start_sixty_four_in_two_milliseconds(cou
 
 def test_a_pool_that_is_used_in_time_keeps_its_connections():
     async def world():
-        queue = launch_queue(limit=100)
+        queue = admission_queue(limit=100)
         for _ in range(3):
             began = await starts(queue, 100)
             await asyncio.sleep(10.0)
@@ -380,7 +380,7 @@ def test_a_pool_that_is_used_in_time_keeps_its_connections():
 
 def test_a_pool_that_was_idle_for_long_has_no_connections_left():
     async def world():
-        queue = launch_queue(limit=100)
+        queue = admission_queue(limit=100)
         await starts(queue, 100)
         await asyncio.sleep(20.0)
         return await starts(queue, 20)
@@ -390,7 +390,7 @@ def test_a_pool_that_was_idle_for_long_has_no_connections_left():
 
 def test_a_newcomer_does_not_overtake_those_that_wait_for_the_next_tick():
     async def world():
-        queue = launch_queue(limit=100)
+        queue = admission_queue(limit=100)
         let_in: list[str | None] = []
         asyncio.get_running_loop().call_at(
             0.002, lambda: let_in.append(queue.enter_now((WEST,), queue.clock()))
@@ -403,7 +403,7 @@ def test_a_newcomer_does_not_overtake_those_that_wait_for_the_next_tick():
 
 def test_a_newcomer_waits_behind_those_for_whom_a_place_is_free_now():
     async def world():
-        queue = launch_queue(limit=1)
+        queue = admission_queue(limit=1)
         await enter(queue)
         waiting = asyncio.create_task(enter(queue))
         await asyncio.sleep(0)
@@ -439,11 +439,11 @@ class Turnstile:
         pass
 
 
-def shared(gate: Turnstile, limit: int = 1000, **pacing: float) -> SharedLaunchQueue:
+def shared(gate: Turnstile, limit: int = 1000, **pacing: float) -> SharedAdmissionQueue:
     """A queue on the running loop, whose rate others keep to as well."""
     loop, settings = asyncio.get_running_loop(), Pacing(**pacing)
     gates = LocationGates(settings, Random(0))
-    return SharedLaunchQueue(
+    return SharedAdmissionQueue(
         limit,
         gates,
         AdaptiveRate(settings),
@@ -453,7 +453,7 @@ def shared(gate: Turnstile, limit: int = 1000, **pacing: float) -> SharedLaunchQ
     )
 
 
-async def gone(queue: LaunchQueue, name: str, went: list[tuple[str, float]]) -> None:
+async def gone(queue: AdmissionQueue, name: str, went: list[tuple[str, float]]) -> None:
     """Launch as a client does; say who went when."""
     await enter(queue)
     went.append((name, queue.clock()))

@@ -19,7 +19,7 @@ class _Waiter:
 
 
 @define(eq=False, repr=False)
-class LaunchQueue:
+class AdmissionQueue:
     """Lets launches go.
 
     A launch needs a place, a turn at the rate, time in this tick of the event loop and an open location. It
@@ -156,7 +156,7 @@ class LaunchQueue:
 
 
 @define(eq=False, repr=False)
-class SharedLaunchQueue(LaunchQueue):
+class SharedAdmissionQueue(AdmissionQueue):
     """Lets launches go at a rate that other processes keep to as well.
 
     Attributes:
