@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
+from itertools import chain
 from math import inf
 
 from attrs import define, field
@@ -58,7 +59,7 @@ class AdmissionQueue:
     @property
     def shut_out(self) -> int:
         """Launches that wait for one of their locations to open."""
-        return sum(_count(queue) for queue in self._shut_out.values())
+        return _count(chain(*self._shut_out.values()))
 
     def enter_now(self, locations: Sequence[str], now: float) -> str | None:
         """Take what a launch needs, unless that takes waiting; the location, or None."""
@@ -198,12 +199,11 @@ class SharedAdmissionQueue(AdmissionQueue):
         self.look()
 
     def _fail(self, error: Exception) -> None:
-        for queue in (self._waiting, *self._shut_out.values()):
-            for waiter in queue:
-                if not waiter.location.done():
-                    waiter.location.set_exception(error)
-                    return
+        for waiter in chain(self._waiting, *self._shut_out.values()):
+            if not waiter.location.done():
+                waiter.location.set_exception(error)
+                break
 
 
-def _count(queue: Iterable[_Waiter]) -> int:
-    return sum(not waiter.location.done() for waiter in queue)
+def _count(waiters: Iterable[_Waiter]) -> int:
+    return sum(not waiter.location.done() for waiter in waiters)

@@ -506,6 +506,19 @@ def test_a_turn_that_comes_when_nobody_waits_any_more_is_kept():
     assert run(world) == (10.0, 12.0)
 
 
+def test_a_turn_that_none_of_the_closed_locations_can_use_is_for_another_one():
+    async def world():
+        queue = shared(Turnstile(1.0), gate_base=60.0, gate_cap=60.0)
+        close(queue, WEST)
+        waiting = asyncio.create_task(enter(queue))
+        await asyncio.sleep(5.0)
+        await enter(queue, (EAST,))
+        waiting.cancel()
+        return queue.clock()
+
+    assert run(world) == 5.0
+
+
 def test_the_adaptive_rate_counts_before_a_shared_gate_as_well():
     """The gate would let four a second through, and the refusals allow one in two."""
 
@@ -544,6 +557,20 @@ def test_a_shared_gate_that_fails_fails_the_launch_whose_turn_it_was():
         return str(head.exception()), second.result(), queue.clock(), queue.in_flight
 
     assert run(world) == ("no token", WEST, 2.0, 1)
+
+
+def test_a_shared_gate_that_fails_when_nobody_waits_any_more_fails_nobody():
+    async def world():
+        queue = shared(Turnstile(1.0, error=ValueError("no token")))
+        gone_away = [asyncio.create_task(enter(queue)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        for launch in gone_away:
+            launch.cancel()
+        await asyncio.sleep(1.0)
+        await enter(queue)
+        return queue.clock()
+
+    assert run(world) == 2.5
 
 
 def test_a_launch_that_is_cancelled_as_the_shared_gate_fails_is_cancelled():
@@ -592,6 +619,7 @@ def test_a_closed_queue_asks_for_no_turn_any_more():
         queue.close()
         waiting.cancel()
         await asyncio.sleep(0)
+        queue.close()
         return asking, gate.asking
 
     assert run(world) == (1, 0)
