@@ -11,10 +11,9 @@ from gameye_async import ConfigurationError, GameyeError, __version__
 from gameye_async.cli.demo import demo
 from gameye_async.cli.emulator import emulator
 from gameye_async.cli.exits import Exit, complain, discard_output
-from gameye_async.cli.files import artifact, collect
+from gameye_async.cli.files import artifact, collect, logs
 from gameye_async.cli.launch import launch
 from gameye_async.cli.loadtest import loadtest
-from gameye_async.cli.logs import logs
 from gameye_async.cli.places import health, locations, regions, tag
 from gameye_async.cli.players import join, leave, seat
 from gameye_async.cli.sessions import describe, list_sessions, ready

@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 
 from gameye_async import AsyncGameye, GameyeError, LaunchRequest
 from gameye_async.cli.exits import Exit, complain, complain_of_session, run_to_end
-from gameye_async.cli.pool import launch_all, stop_all
+from gameye_async.cli.launching import launch_all, stop_all
 from gameye_async.cli.progress import launch_progress
 from gameye_async.cli.requests import read_requests
 from gameye_async.cli.tables import id_list, location_table, show, show_together, summary_table

@@ -1,17 +1,20 @@
 """`gameye-async launch`: one session, or a file of them."""
 
+import json
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from gameye_async import ConfigurationError, LaunchRequest
+from gameye_async._codec import launch_body
 from gameye_async.cli.exits import Exit, complain, run_to_end
 from gameye_async.cli.launching import Launching
+from gameye_async.cli.lines import write_line
 from gameye_async.cli.options import AsJson, Flag, find_token, pairs
-from gameye_async.cli.preview import show_bodies
 from gameye_async.cli.requests import read_requests
 from gameye_async.cli.results import Results
 
@@ -100,7 +103,7 @@ def launch(
         complain(f"left out: {line}")
     at_best = Exit.FAILED if bad_lines else Exit.OK
     if dry_run:
-        show_bodies(requests, show_env=show_env)
+        _show_bodies(requests, show_env=show_env)
         return at_best
     with nullcontext() if output is None else Results.open(output, resume=resume) as results:
         launching = Launching(concurrency, deadline, results, as_json)
@@ -120,3 +123,12 @@ def _missing(requests: list[LaunchRequest], results: Results) -> list[LaunchRequ
     if done := len(requests) - len(missing):
         complain(f"{done:,} of {len(requests):,} are in {results.path} already")
     return missing
+
+
+def _show_bodies(requests: Iterable[LaunchRequest], *, show_env: bool) -> None:
+    """Print what would be sent, a line of JSON for each launch, for the first of its locations."""
+    for request in requests:
+        body: dict[str, Any] = json.loads(launch_body(request, request.location[0]))
+        if not show_env:
+            body["env"] = dict.fromkeys(body["env"], "***")
+        write_line(body)

@@ -3,19 +3,53 @@
 import asyncio
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from attrs import define, field
 
-from gameye_async import AsyncGameye, LaunchOutcome, LaunchRequest, OrphanRecord
+from gameye_async import AsyncGameye, LaunchOutcome, LaunchRequest, OrphanRecord, StopUnconfirmedError
 from gameye_async.cli.exits import complain, complain_of_session, current_task, discard_output
 from gameye_async.cli.lines import json_line
 from gameye_async.cli.options import connect
-from gameye_async.cli.pool import launch_all, stop_all
 from gameye_async.cli.progress import launch_progress
 from gameye_async.cli.results import Results
 from gameye_async.cli.tables import session_table, show, summary_table
 from gameye_async.cli.tally import Tally
+
+
+async def launch_all(
+    gameye: AsyncGameye,
+    requests: Iterable[LaunchRequest],
+    report: Callable[[LaunchOutcome], object],
+    *,
+    concurrency: int,
+    deadline: float | None,
+    idempotent: bool = False,
+) -> None:
+    """Launch everything and call `report` with each outcome as it comes.
+
+    When this is cancelled, the client stops the sessions that were not reported; if `idempotent`, it leaves
+    them to whoever launches their ids again.
+    """
+    async with gameye.launch_many(
+        requests, concurrency=concurrency, deadline=deadline, idempotent=idempotent
+    ) as outcomes:
+        async for outcome in outcomes:
+            report(outcome)
+
+
+async def stop_all(
+    gameye: AsyncGameye, session_ids: Collection[str], unsettled: dict[str, str], *, concurrency: int
+) -> None:
+    """Stop sessions; those that may still be running afterwards are in `unsettled`, each with the reason."""
+    unsettled |= dict.fromkeys(session_ids, "its stop was not answered")
+    async with gameye.stop_many(list(unsettled), concurrency=concurrency) as outcomes:
+        async for outcome in outcomes:
+            # Of an unconfirmed stop the client keeps trying, and tells `on_orphan` when it gives up.
+            if outcome.ok or isinstance(outcome.error, StopUnconfirmedError):
+                del unsettled[outcome.session_id]
+            else:
+                unsettled[outcome.session_id] = str(outcome.error)
 
 
 @define(eq=False)

@@ -17,7 +17,8 @@ from gameye_async._lines import sanitized
 from gameye_async.cli.tables import show, show_together
 from gameye_async.loadtest import LoadReport, LoadTest, Plan, Progress
 from gameye_async.loadtest.documents import PERCENTS
-from gameye_async.loadtest.figures import duration, percentile_name
+from gameye_async.loadtest.histogram import percentile_name
+from gameye_async.loadtest.scales import duration
 
 # The statistics take a few milliseconds, in which no launch begins.
 _FRAME = 0.5

@@ -10,8 +10,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from gameye_async.errors import ConfigurationError
-from gameye_async.loadtest.figures import percentile_name
-from gameye_async.loadtest.histogram import Histogram
+from gameye_async.loadtest.histogram import Histogram, percentile_name
 from gameye_async.loadtest.plan import Plan, Shard
 from gameye_async.loadtest.report import LoadReport
 

@@ -15,6 +15,11 @@ _HIGHEST = 3_600_000_000
 _WHOLE = 99.999
 
 
+def percentile_name(percent: float) -> str:
+    """A percentile as `p99.9`."""
+    return f"p{percent:g}"
+
+
 def hdr_module() -> Any:
     """The library behind the histograms.
 

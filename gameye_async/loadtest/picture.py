@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from gameye_async.errors import ConfigurationError
 from gameye_async.loadtest.curves import Chart, percentiles, rates, waiting
-from gameye_async.loadtest.figures import duration, percentile_name
+from gameye_async.loadtest.histogram import percentile_name
 from gameye_async.loadtest.report import LoadReport
+from gameye_async.loadtest.scales import duration
 
 _INK, _SOFT, _LINE, _ACCENT = "#1c1c2a", "#5f5f77", "#e4e4ee", "#b3256b"
 _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {

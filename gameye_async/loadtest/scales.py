@@ -1,4 +1,4 @@
-"""Where values lie on an axis, and which of them are written beside it."""
+"""Where values lie on an axis, which of them are written beside it, and how."""
 
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil, floor, log10
@@ -6,12 +6,22 @@ from typing import Final
 
 from attrs import frozen
 
-from gameye_async.loadtest.figures import duration
-
 _STEPS: Final = (1, 2, 5)
 _MOST_TICKS: Final = 7
 # With more of them, ticks at 2 and 5 would run into each other.
 _FEW_DECADES: Final = 2.5
+_SECOND: Final = 1.0
+_TEN: Final = 10.0
+
+
+def duration(seconds: float | None) -> str:
+    """A time as `65.5 ms` or `1.73 s`; a dash for None."""
+    if seconds is None:
+        return "-"
+    if seconds >= _SECOND:
+        return f"{seconds:,.2f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= _TEN * _TEN else f"{milliseconds:.3g} ms"
 
 
 @frozen

@@ -19,10 +19,9 @@ from gameye_async.loadtest import LoadReport, Phase, Plan, Shape
 from gameye_async.loadtest import run as run_load_test
 from gameye_async.loadtest.curves import charts
 from gameye_async.loadtest.documents import to_json
-from gameye_async.loadtest.figures import duration
 from gameye_async.loadtest.page import to_html
 from gameye_async.loadtest.picture import to_png
-from gameye_async.loadtest.scales import durations, linear, nines
+from gameye_async.loadtest.scales import duration, durations, linear, nines
 from tests.emulator.browser import CHROMIUM, Tab, browsing
 from tests.emulator.test_page import FAINT_TEXT
 from tests.loadtest.samples import sample

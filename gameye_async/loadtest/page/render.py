@@ -6,9 +6,10 @@ from importlib.resources import files
 from gameye_async._markup import Markup, joined, markup
 from gameye_async.loadtest.curves import charts
 from gameye_async.loadtest.documents import PERCENTS
-from gameye_async.loadtest.figures import duration, percentile_name
+from gameye_async.loadtest.histogram import percentile_name
 from gameye_async.loadtest.page.svg import figure
 from gameye_async.loadtest.report import LoadReport, Part
+from gameye_async.loadtest.scales import duration
 from gameye_async.loadtest.shapes import SHAPES, Shape
 
 # As in the benchmark: a launch that begins later than this (seconds) slips.
