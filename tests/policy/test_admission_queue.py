@@ -48,12 +48,19 @@ async def enter(queue: AdmissionQueue, locations: Sequence[str] = (WEST,)) -> st
 
 @define(eq=False)
 class Visit:
-    """One launch; numbers follow the order of arrival."""
+    """One launch.
 
-    number: int
+    Attributes:
+        locations: Where it may go.
+        task: It goes in and, when it is told to, out.
+        inside: Where and since when it is inside.
+        is_accepted: Whether its location accepts it, as soon as that is known.
+    """
+
+    locations: tuple[str, ...]
     task: asyncio.Task[None]
-    inside: bool = False
-    go: asyncio.Event = Factory(asyncio.Event)
+    inside: tuple[str, float] | None = None
+    is_accepted: asyncio.Future[bool] = Factory(asyncio.Future)
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -63,7 +70,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = SimLoop()
         self.visits: list[Visit] = []
-        self.admitted: list[int] = []
+        self.admitted: list[Visit] = []
         self.sent: list[tuple[float, float]] = []
 
     @initialize(limit=st.integers(1, 3) | st.integers(1, 30))
@@ -73,20 +80,24 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = AdmissionQueue(limit, gates, self.rate, self.loop.time)
 
     async def visit(self, number: int):
-        visit = self.visits[number]
-        rate = self.rate.rate
-        location = self.queue.enter_now((WEST,), self.loop.time())
+        visit, rate = self.visits[number], self.rate.rate
+        location = self.queue.enter_now(visit.locations, self.loop.time())
         if location is None:
-            location = await self.queue.enter((WEST,))
+            location = await self.queue.enter(visit.locations)
             rate = self.rate.rate
         since = self.loop.time()
-        visit.inside = True
-        self.admitted.append(number)
+        visit.inside = location, since
+        self.admitted.append(visit)
         self.sent.append((since, rate))
+        is_accepted = False
         try:
-            await visit.go.wait()
+            is_accepted = await visit.is_accepted
         finally:
             self.queue.leave(location, since)
+        if is_accepted:
+            self.queue.accepted(location, self.loop.time())
+        else:
+            self.queue.gates.refused(location, self.loop.time())
 
     def live(self) -> list[Visit]:
         return [visit for visit in self.visits if not visit.task.done()]
@@ -94,10 +105,14 @@ class QueueMachine(RuleBasedStateMachine):
     def inside(self) -> list[Visit]:
         return [visit for visit in self.live() if visit.inside]
 
-    @rule(count=st.integers(1, 10))
-    def arrive(self, count: int):
+    def waiting(self) -> list[Visit]:
+        return [visit for visit in self.live() if not visit.inside]
+
+    @rule(count=st.integers(1, 10), locations=st.sampled_from([(WEST,), (EAST,), (WEST, EAST)]))
+    def arrive(self, count: int, locations: tuple[str, ...]):
         for number in range(len(self.visits), len(self.visits) + count):
-            self.visits.append(Visit(number, self.loop.create_task(self.visit(number))))
+            answer = self.loop.create_future()
+            self.visits.append(Visit(locations, self.loop.create_task(self.visit(number)), None, answer))
 
     @precondition(lambda self: self.live())
     @rule(data=st.data())
@@ -105,22 +120,25 @@ class QueueMachine(RuleBasedStateMachine):
         data.draw(st.sampled_from(self.live())).task.cancel()
 
     @precondition(lambda self: self.inside())
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject):
-        data.draw(st.sampled_from(self.inside())).go.set()
+    @rule(data=st.data(), is_accepted=st.booleans())
+    def answer(self, data: st.DataObject, *, is_accepted: bool):
+        answer = data.draw(st.sampled_from(self.inside())).is_accepted
+        if not answer.done():
+            answer.set_result(is_accepted)
 
     @rule()
     def settle(self):
         self.loop.settle()
 
     @rule()
-    def refuse(self):
+    def throttle(self):
         self.rate.refused(self.loop.time(), self.loop.time())
 
-    @rule()
-    def accept(self):
-        self.loop.call_soon(self.queue.accepted, WEST, self.loop.time())
-        self.loop.settle()
+    @rule(location=st.sampled_from([WEST, EAST]))
+    def fill_up(self, location: str):
+        """A location refuses often enough to be closed, unless it accepts as well."""
+        for _ in range(self.queue.gates.pacing.gate_after):
+            self.queue.gates.refused(location, self.loop.time())
 
     @rule(seconds=st.floats(0.0, 3.0))
     def pass_time(self, seconds: float):
@@ -128,13 +146,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def pass_enough_time(self):
-        """As long as a turn takes at the lowest rate, for each place that is free."""
-        waiting = len(self.live()) - len(self.inside())
-        for _ in range(min(self.queue.limit, waiting) + 1):
-            self.loop.run_until_complete(asyncio.sleep(1.0 / self.rate.pacing.floor))
+        """As long as a location is closed, and as a turn takes at the lowest rate for each who waits."""
+        self.loop.run_until_complete(asyncio.sleep(1.5 * Pacing().gate_cap))
+        for _ in self.waiting():
+            self.loop.run_until_complete(asyncio.sleep(1.0 / Pacing().floor))
         self.loop.settle()
-        assert self.queue.in_flight == min(self.queue.limit, len(self.live()))
-        assert self.queue.queued == len(self.live()) - len(self.inside())
+        now, gates = self.loop.time(), self.queue.gates
+        assert self.queue.in_flight == len(self.inside())
+        assert self.queue.queued + self.queue.shut_out == len(self.waiting())
+        # Whoever still waits has no place, or each of its locations is just tried by another launch.
+        for visit in self.waiting():
+            assert self.queue.in_flight == self.queue.limit or gates.wait(visit.locations, now) == inf
 
     @invariant()
     def never_above_the_limit(self):
@@ -142,7 +164,10 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def first_come_first_served(self):
-        assert self.admitted == sorted(self.admitted)
+        """Among those that may go to the same locations."""
+        for locations in {visit.locations for visit in self.admitted}:
+            alike = [self.visits.index(visit) for visit in self.admitted if visit.locations == locations]
+            assert alike == sorted(alike)
 
     @invariant()
     def never_faster_than_the_rate(self):
