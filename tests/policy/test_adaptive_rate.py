@@ -120,6 +120,13 @@ def test_a_refusal_in_the_first_moment_counts_what_was_accepted_in_it():
     assert rate.rate == pytest.approx(0.7 * 20 / PERIOD)
 
 
+def test_the_first_second_is_not_averaged_with_nothing():
+    rate = AdaptiveRate(Pacing(decrease=0.7))
+    steady(rate, 10.0, 0.0, 0.6)
+    rate.refused(0.6, sent=0.5)
+    assert rate.rate == pytest.approx(7.0, rel=0.05)
+
+
 def test_a_burst_of_refusals_is_one_mistake():
     rate = lowered(10.0)
     after_one = rate.rate
