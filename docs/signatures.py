@@ -45,4 +45,6 @@ def _default(default: Any) -> str | None:
     if default is attrs.NOTHING:
         return None
     value = default.factory() if isinstance(default, attrs.Factory) else default
-    return getattr(value, "__name__", repr(value))
+    # An object whose repr is its address is shown as what makes it: the signature would not be Python.
+    shown = f"{type(value).__name__}()" if " at 0x" in repr(value) else repr(value)
+    return getattr(value, "__name__", shown)

@@ -98,6 +98,10 @@ class Gate:
     _ask_at: float = field(default=-inf, init=False)
     _next: float = field(default=-inf, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        # Not in the first launch's time: limits imports every client of Redis that is installed.
+        self._connected()
+
     async def turn(self) -> None:
         """Wait until one more launch may be sent."""
         if not self._key:
