@@ -88,7 +88,7 @@ class Admission:
         blame = Blame.ACCOUNT
         if isinstance(error, CapacityError):
             self._refusals[location] = error
-            blame = self.queue.gates.refused(location, now)
+            blame = self.queue.refused(location, now)
         if blame is Blame.ACCOUNT or (blame is Blame.UNCLEAR and not elsewhere):
             self.queue.rate.refused(now, sent)
         return blame is not Blame.ACCOUNT

@@ -9,7 +9,7 @@ from math import inf
 
 from attrs import define, field
 
-from gameye_async._pacing import AdaptiveRate, LocationGates, Starts
+from gameye_async._pacing import AdaptiveRate, Blame, LocationGates, Starts
 from gameye_async.settings import LaunchGate
 
 
@@ -92,6 +92,12 @@ class AdmissionQueue:
         self.rate.accepted(now)
         self.look()
 
+    def refused(self, location: str, now: float) -> Blame:
+        """A launch was refused: its location may be closed for a while, and it is looked at again then."""
+        blame = self.gates.refused(location, now)
+        self.look()
+        return blame
+
     def close(self) -> None:
         """Give up what it holds for launches to come: nothing, as long as it shares no rate."""
 
@@ -168,6 +174,12 @@ class SharedAdmissionQueue(AdmissionQueue):
     _spawn: Callable[[Coroutine[None, None, None], Context], asyncio.Task[None]]
     _has_turn: bool = field(default=False, init=False)
     _asking: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def refused(self, location: str, now: float) -> Blame:
+        """A launch was refused: its location may be closed for a while, and it is looked at again then."""
+        blame = self.gates.refused(location, now)
+        self.look()
+        return blame
 
     def close(self) -> None:
         """Ask no more."""

@@ -37,7 +37,7 @@ def close(queue: AdmissionQueue, location: str = WEST) -> float:
     """Have a location refuse until it is closed; for how long it is."""
     now = queue.clock()
     for _ in range(queue.gates.pacing.gate_after):
-        queue.gates.refused(location, now)
+        queue.refused(location, now)
     return queue.gates.wait([location], now)
 
 
@@ -97,7 +97,7 @@ class QueueMachine(RuleBasedStateMachine):
         if is_accepted:
             self.queue.accepted(location, self.loop.time())
         else:
-            self.queue.gates.refused(location, self.loop.time())
+            self.queue.refused(location, self.loop.time())
 
     def live(self) -> list[Visit]:
         return [visit for visit in self.visits if not visit.task.done()]
@@ -138,7 +138,8 @@ class QueueMachine(RuleBasedStateMachine):
     def fill_up(self, location: str):
         """A location refuses often enough to be closed, unless it accepts as well."""
         for _ in range(self.queue.gates.pacing.gate_after):
-            self.queue.gates.refused(location, self.loop.time())
+            self.loop.call_soon(self.queue.refused, location, self.loop.time())
+        self.loop.settle()
 
     @rule(seconds=st.floats(0.0, 3.0))
     def pass_time(self, seconds: float):
